@@ -1,0 +1,275 @@
+"""Every setting of the gateway, once: its name, type, default, bounds and meaning.
+
+``load`` reads one TOML file into frozen values and refuses anything that it does not know; ``describe`` feeds the
+documentation and the command's help. Nothing here touches the kernel or the network.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+DEFAULT_PATH = Path("/etc/mudroom/mudroom.toml")
+INTERFACE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"  # IFNAMSIZ is 16 with the terminating NUL
+
+Interface = Annotated[str, Meta(pattern=INTERFACE_PATTERN)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class ConfigError(ValueError):
+    """A setting is wrong. The message names the file, the setting, the rule and what to do."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class Paths(Section, frozen=True, kw_only=True):
+    """Where the gateway keeps what it must not lose, and its sockets."""
+
+    state: Annotated[str, Meta(description="what survives a restart: registry, CA, ledger")] = "/var/lib/mudroom"
+    run: Annotated[str, Meta(description="sockets of the running processes")] = "/run/mudroom"
+
+    @property
+    def registry(self) -> Path:
+        return Path(self.state, "registry.json")
+
+    @property
+    def ca_certificate(self) -> Path:
+        return Path(self.state, "pki", "ca.pem")
+
+    @property
+    def ca_key(self) -> Path:
+        return Path(self.state, "signer", "ca.key")
+
+    @property
+    def ledger(self) -> Path:
+        return Path(self.state, "ledger", "ledger.db")
+
+    @property
+    def leases(self) -> Path:
+        return Path(self.state, "dhcp", "leases")
+
+    def socket(self, service: str) -> Path:
+        """The Unix socket of a service; its folder belongs to that service's user."""
+        return Path(self.run, service, "socket")
+
+
+class Wan(Section, frozen=True, kw_only=True):
+    """The port towards the internet."""
+
+    interface: Annotated[Interface, Meta(description="the port towards the internet")] = "wan0"
+
+
+class Lan(Section, frozen=True, kw_only=True):
+    """The home network."""
+
+    interface: Annotated[Interface, Meta(description="the home network's port or bridge")] = "lan0"
+    address4: Annotated[str, Meta(description="the gateway's IPv4 address and prefix on the LAN")] = "192.168.77.1/24"
+    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix on the LAN")] = "fd4d:7564:726d:1::1/64"
+    may_open_to_dmz: Annotated[bool, Meta(description="whether the LAN may open connections to devices")] = True
+
+    @property
+    def ipv4(self) -> IPv4Interface:
+        return IPv4Interface(self.address4)
+
+    @property
+    def ipv6(self) -> IPv6Interface:
+        return IPv6Interface(self.address6)
+
+
+class Dmz(Section, frozen=True, kw_only=True):
+    """The devices' network."""
+
+    interface: Annotated[Interface, Meta(description="the DMZ's interface, made by `mudroom network apply`")] = "dmz0"
+    mode: Annotated[
+        Literal["vlan", "port", "bridge"],
+        Meta(
+            description="vlan: 802.1Q on a trunk port; port: one existing access port, used as it is; "
+            "bridge: a bridge of isolated access ports"
+        ),
+    ] = "vlan"
+    trunk: Annotated[str, Meta(description="the trunk port (mode vlan)")] = ""
+    vlan_id: Annotated[int, Meta(ge=2, le=4094, description="the VLAN's number (mode vlan)")] = 77
+    ports: Annotated[tuple[Interface, ...], Meta(description="the access ports (mode bridge)")] = ()
+    address4: Annotated[str, Meta(description="the gateway's IPv4 address and prefix in the DMZ")] = "10.77.0.1/24"
+    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix in the DMZ")] = "fd4d:7564:726d:2::1/64"
+    lease_first: Annotated[int, Meta(ge=2, description="first host number that DHCP leases")] = 16
+    lease_last: Annotated[int, Meta(ge=2, description="last host number that DHCP leases")] = 239
+    lease_seconds: Annotated[int, Meta(ge=120, le=604_800, description="how long a lease lasts")] = 43_200
+    pool4: Annotated[str, Meta(description="IPv4 prefix from which approved names get their addresses")] = "10.127.0.0/16"
+    pool6: Annotated[str, Meta(description="IPv6 prefix from which approved names get their addresses")] = "fd4d:7564:726d:7f::/64"
+
+    @property
+    def ipv4(self) -> IPv4Interface:
+        return IPv4Interface(self.address4)
+
+    @property
+    def ipv6(self) -> IPv6Interface:
+        return IPv6Interface(self.address6)
+
+    @property
+    def pool_ipv4(self) -> IPv4Network:
+        return IPv4Network(self.pool4)
+
+    @property
+    def pool_ipv6(self) -> IPv6Network:
+        return IPv6Network(self.pool6)
+
+
+class Steering(Section, frozen=True, kw_only=True):
+    """What the kernel lets through, and how much of it."""
+
+    foreign_dns: Annotated[
+        Literal["answer", "drop"],
+        Meta(description="answer: our resolver answers questions that a device sends to any name server; drop: only those sent to us"),
+    ] = "answer"
+    packets_per_second: Annotated[Positive, Meta(description="packets a device may send, per second")] = 20_000
+    packets_burst: Annotated[Positive, Meta(description="packets a device may send at once")] = 20_000
+    control_per_second: Annotated[
+        Positive, Meta(description="connection openings, DNS, DHCP, ARP, ND and pings a device may send, per second")
+    ] = 500
+    control_burst: Annotated[Positive, Meta(description="the same, at once")] = 1_000
+    strangers_per_second: Annotated[Positive, Meta(description="packets that all unknown devices together may send, per second")] = 200
+    addresses6_per_device: Annotated[int, Meta(ge=1, le=16, description="IPv6 addresses that a device may hold")] = 8
+    max_devices: Annotated[int, Meta(ge=1, le=4096, description="devices, unknown ones included, that are told apart")] = 512
+
+
+class Door(Section, frozen=True, kw_only=True):
+    """The inner leg."""
+
+    workers: Annotated[int, Meta(ge=1, le=64, description="door processes; devices are spread over them")] = 2
+    answer_wait_seconds: Annotated[float, Meta(ge=0, le=60, description="how long a device waits for its vendor's answer before 202")] = 5.0
+    max_body: Annotated[int, Meta(ge=256, le=1_048_576, description="bytes in a message")] = 65_536
+    max_depth: Annotated[int, Meta(ge=4, le=64, description="nesting of a message")] = 16
+    max_connections: Annotated[Positive, Meta(description="open connections per device")] = 64
+    handshake_seconds: Annotated[float, Meta(gt=0, le=60, description="time for a TLS handshake")] = 10.0
+    request_seconds: Annotated[float, Meta(gt=0, le=120, description="time from a request's first byte to its last")] = 15.0
+    idle_seconds: Annotated[float, Meta(gt=0, le=3600, description="time between requests")] = 120.0
+
+
+class Ledger(Section, frozen=True, kw_only=True):
+    """The record."""
+
+    messages_per_day: Annotated[Positive, Meta(description="messages recorded per device and day")] = 100_000
+    bytes_per_day: Annotated[Positive, Meta(description="bytes recorded per device and day")] = 256 * 1024 * 1024
+    refusals_per_day: Annotated[Positive, Meta(description="refused messages kept whole per device and day; further ones are counted")] = 1_000
+    queue_per_device: Annotated[Positive, Meta(description="messages waiting for a vendor, per device")] = 10_000
+
+
+class Courier(Section, frozen=True, kw_only=True):
+    """The outer leg."""
+
+    authorities: Annotated[str, Meta(description="file of CA certificates that vendor hosts are held against")] = "/etc/ssl/certs/ca-certificates.crt"
+    connect_seconds: Annotated[float, Meta(gt=0, le=60, description="time to connect to a vendor host")] = 10.0
+    answer_seconds: Annotated[float, Meta(gt=0, le=300, description="time for a vendor's answer")] = 30.0
+    max_answer: Annotated[int, Meta(ge=256, le=1_048_576, description="bytes in a vendor's answer")] = 65_536
+    connections_per_pair: Annotated[int, Meta(ge=1, le=16, description="connections per pair of device and vendor host")] = 4
+    backoff_first_seconds: Annotated[float, Meta(gt=0, description="wait after the first failure; doubles with each")] = 1.0
+    backoff_most_seconds: Annotated[float, Meta(gt=0, description="longest wait between tries")] = 300.0
+    give_up_seconds: Annotated[Positive, Meta(description="age at which an undelivered message is given up")] = 7 * 86_400
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    paths: Paths = Paths()
+    wan: Wan = Wan()
+    lan: Lan = Lan()
+    dmz: Dmz = Dmz()
+    steering: Steering = Steering()
+    door: Door = Door()
+    ledger: Ledger = Ledger()
+    courier: Courier = Courier()
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+def load(path: Path | None = None) -> Config:
+    """Read the settings.
+
+    ``path``: the file; without it ``$MUDROOM_CONFIG``, then ``/etc/mudroom/mudroom.toml``. An absent file that nobody
+    named means all defaults. Raises ConfigError.
+    """
+    named = path or (Path(os.environ["MUDROOM_CONFIG"]) if "MUDROOM_CONFIG" in os.environ else None)
+    source = named or DEFAULT_PATH
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if named is None:
+            return Config()
+        raise ConfigError(f"{source}: no such file; create it or name another with --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: cannot be read: {error}") from error
+    return parse(text, source=str(source))
+
+
+def parse(text: str, source: str = "mudroom.toml") -> Config:
+    """Settings from TOML text. Raises ConfigError naming ``source``."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Config)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        where = re.search(r"`\$\.?([^`]*)`", str(error))
+        setting = where.group(1) if where else ""
+        raise ConfigError(f"{source}: {setting or 'settings'}: {error}; see `mudroom config describe`") from error
+
+
+def describe() -> list[tuple[str, str, Any, str]]:
+    """Every setting as (dotted name, type, default, meaning), in the order of the file."""
+    rows: list[tuple[str, str, Any, str]] = []
+    for section_name, section_type in get_type_hints(Config).items():
+        hints = get_type_hints(section_type, include_extras=True)
+        for field in msgspec.structs.fields(section_type):
+            metas = [meta for meta in getattr(hints[field.name], "__metadata__", ()) if isinstance(meta, Meta)]
+            meaning = next((meta.description for meta in reversed(metas) if meta.description), "")
+            rows.append((f"{section_name}.{field.name}", _type_name(hints[field.name]), field.default, meaning))
+    return rows
+
+
+def _type_name(hint: Any) -> str:
+    base = getattr(hint, "__origin__", hint)
+    if getattr(base, "__metadata__", None):
+        return _type_name(base)
+    return getattr(base, "__name__", str(base))
+
+
+def _check(config: Config) -> None:
+    """Rules that span settings. msgspec turns the ValueError into its ValidationError."""
+    networks: list[tuple[str, IPv4Network | IPv6Network]] = []
+    for name, make in (
+        ("lan.address4", lambda: config.lan.ipv4.network),
+        ("dmz.address4", lambda: config.dmz.ipv4.network),
+        ("dmz.pool4", lambda: config.dmz.pool_ipv4),
+        ("lan.address6", lambda: config.lan.ipv6.network),
+        ("dmz.address6", lambda: config.dmz.ipv6.network),
+        ("dmz.pool6", lambda: config.dmz.pool_ipv6),
+    ):
+        try:
+            networks.append((name, make()))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    for index, (name, network) in enumerate(networks):
+        for other_name, other in networks[index + 1 :]:
+            if network.version == other.version and network.overlaps(other):  # type: ignore[arg-type]
+                raise ValueError(f"{name} and {other_name} overlap ({network}, {other}): give each its own prefix")
+    if config.dmz.ipv6.network.prefixlen != 64:
+        raise ValueError("dmz.address6: devices form their own addresses, which needs a /64")
+    if config.dmz.mode == "vlan" and config.dmz.trunk and not re.match(INTERFACE_PATTERN, config.dmz.trunk):
+        raise ValueError("dmz.trunk: not an interface name")
+    if config.dmz.mode == "bridge" and not config.dmz.ports:
+        raise ValueError("dmz.ports: mode bridge needs at least one access port")
+    names = [config.wan.interface, config.lan.interface, config.dmz.interface]
+    if len(set(names)) != len(names):
+        raise ValueError(f"wan, lan and dmz need interfaces of their own; they are {', '.join(names)}")
+    if not config.dmz.lease_first <= config.dmz.lease_last < config.dmz.ipv4.network.num_addresses - 1:
+        raise ValueError("dmz.lease_first and dmz.lease_last: must be ascending and inside dmz.address4's prefix")

@@ -1,0 +1,199 @@
+"""Frames over a Unix stream socket: four bytes of length (big-endian), then one MessagePack value.
+
+``FrameReader`` is pure; ``Channel`` is its asyncio edge and knows its peer's uid from the kernel (SO_PEERCRED). A peer
+that breaks the framing or sends a type outside the link's union is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+MAX_FRAME = 4 * 1024 * 1024
+_LENGTH = struct.Struct(">I")
+_encoder = msgspec.msgpack.Encoder()
+log = logging.getLogger(__name__)
+
+
+class FrameError(ValueError):
+    """The peer broke the framing."""
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """One message as a frame."""
+    payload = _encoder.encode(message)
+    return _LENGTH.pack(len(payload)) + payload
+
+
+class FrameReader:
+    """Bytes in, whole payloads out; never holds more than one frame beyond what it was fed."""
+
+    def __init__(self, max_frame: int = MAX_FRAME) -> None:
+        self._buffer = bytearray()
+        self._max = max_frame
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads that ``data`` completes. Raises FrameError."""
+        buffer = self._buffer
+        buffer += data
+        payloads: list[bytes] = []
+        position = 0
+        while len(buffer) - position >= 4:
+            (length,) = _LENGTH.unpack_from(buffer, position)
+            if length > self._max:
+                raise FrameError(f"a frame of {length} bytes; the limit is {self._max}")
+            if len(buffer) - position - 4 < length:
+                break
+            payloads.append(bytes(buffer[position + 4 : position + 4 + length]))
+            position += 4 + length
+        if position:
+            del buffer[:position]
+        return payloads
+
+
+class Channel(asyncio.Protocol):
+    """One end of a link. ``receive`` is called with each decoded message, ``lost`` once at the end."""
+
+    def __init__(
+        self,
+        union: Any,
+        receive: Callable[[Channel, Any], None],
+        lost: Callable[[Channel], None] = lambda channel: None,
+        made: Callable[[Channel], None] = lambda channel: None,
+    ) -> None:
+        self._decoder = msgspec.msgpack.Decoder(union)
+        self._receive = receive
+        self._lost = lost
+        self._made = made
+        self._reader = FrameReader()
+        self._outbox: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self.uid = -1
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.uid = peer_uid(transport.get_extra_info("socket"))
+        self._made(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for payload in self._reader.feed(data):
+                self._receive(self, self._decoder.decode(payload))
+        except (FrameError, msgspec.DecodeError) as error:
+            log.error("cut off a peer (uid %d): %s", self.uid, error)
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+
+    @property
+    def open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer reads more slowly than we write; whoever can wait should."""
+        return self._paused
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Queue one message; all that one turn of the loop queues leaves in one write. Silent once the link is lost."""
+        if self._transport is None:
+            return
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox.append(encode(message))
+
+    def close(self) -> None:
+        """End the link after what was queued."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _flush(self) -> None:
+        if self._outbox and self._transport is not None:
+            self._transport.write(b"".join(self._outbox))
+        self._outbox.clear()
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """The uid of the process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    # asyncio and uvloop hand out a wrapper that has getsockopt but is no socket.socket
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, uid, _gid = struct.unpack("3i", credentials)
+    return int(uid)
+
+
+async def serve(path: Path, factory: Callable[[], Channel], uids: Iterable[int] | None = None) -> asyncio.Server:
+    """Listen at ``path`` (mode 0660; an old socket there is replaced). Peers outside ``uids`` and root are cut off."""
+    allowed = None if uids is None else {0, *uids}
+
+    def guarded() -> Channel:
+        channel = factory()
+        made = channel._made
+
+        def check(channel: Channel) -> None:
+            if allowed is not None and channel.uid not in allowed:
+                log.error("uid %d may not speak to %s", channel.uid, path)
+                channel.close()
+                return
+            made(channel)
+
+        channel._made = check
+        return channel
+
+    path.unlink(missing_ok=True)
+    server = await asyncio.get_running_loop().create_unix_server(guarded, str(path))
+    os.chmod(path, 0o660)
+    return server
+
+
+async def connect(path: Path, channel: Channel) -> Channel:
+    """Connect ``channel`` to the service at ``path``. Raises OSError."""
+    await asyncio.get_running_loop().create_unix_connection(lambda: channel, str(path))
+    return channel
+
+
+async def keep_connected(path: Path, factory: Callable[[], Channel], first: float = 0.05, most: float = 2.0) -> None:
+    """Hold one channel to ``path`` open for ever, reconnecting with back-off (seconds). Cancel to end."""
+    wait = first
+    while True:
+        ended = asyncio.Event()
+        channel = factory()
+        lost = channel._lost
+
+        def noted(channel: Channel, lost: Callable[[Channel], None] = lost, ended: asyncio.Event = ended) -> None:
+            ended.set()
+            lost(channel)
+
+        channel._lost = noted
+        try:
+            await connect(path, channel)
+        except OSError as error:
+            log.info("%s is not there yet: %s", path, error)
+        else:
+            wait = first
+            try:
+                await ended.wait()
+            except asyncio.CancelledError:
+                channel.close()
+                raise
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, most)

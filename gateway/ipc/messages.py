@@ -1,0 +1,209 @@
+"""What the gateway's processes say to each other. Types only; one tagged union for each direction of each link.
+
+Times are nanoseconds since the epoch (UTC). ``ref`` numbers a request within one channel; its answer repeats it.
+``Reason`` travels as its integer code.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """Base of everything that travels between processes."""
+
+
+# --- door, names and steering -> ledger ---------------------------------------------------------------------------
+
+
+class Submit(Message, frozen=True, array_like=True):
+    """A conforming message, to be recorded and then sent. Answered by exactly one Outcome."""
+
+    ref: int
+    id: str  # the gateway's message id, also the idempotency key
+    device: str
+    vendor: str
+    host: str
+    type: str
+    received: int
+    original: bytes  # the body exactly as the device sent it
+    outgoing: bytes  # the canonical envelope as it will leave
+    wait_ms: int  # how long the device waits for the vendor's own answer
+
+
+class Refused(Message, frozen=True, array_like=True):
+    """A message that the judge refused, to be recorded; no answer."""
+
+    device: str
+    host: str
+    type: str
+    reason: int
+    detail: str
+    pointers: tuple[str, ...]
+    received: int
+    original: bytes
+
+
+class Attempt(Message, frozen=True, array_like=True):
+    """Something that was dropped before it was a message; aggregated by all fields but count and times."""
+
+    device: str  # device id, or the MAC of one that has none
+    reason: int
+    protocol: str  # "tcp", "udp", "icmp", "dns", "tls", …
+    destination: str  # address or name
+    port: int
+    count: int
+    first: int
+    last: int
+    layer: str  # "kernel", "names" or "door"
+
+
+class Counters(Message, frozen=True, array_like=True):
+    """The kernel's packet counters since the last report: (device id or MAC, reason code, packets, bytes)."""
+
+    rows: tuple[tuple[str, int, int, int], ...]
+
+
+ToLedger = Submit | Refused | Attempt | Counters
+
+
+# --- ledger -> door -----------------------------------------------------------------------------------------------
+
+
+class Outcome(Message, frozen=True, array_like=True):
+    """What became of a Submit.
+
+    ``kind``: "answered" (the vendor's judged answer follows), "accepted" (committed, the answer did not come in time) or
+    "refused" (not recorded, see ``reason``). The ledger has committed the message before it says the first two.
+    """
+
+    ref: int
+    kind: str
+    status: int  # HTTP status for the device
+    body: bytes  # canonical JSON, or empty
+    media_type: str
+    reason: int  # Reason code where kind is "refused" or the vendor refused; otherwise -1
+
+
+LedgerToDoor = Outcome
+
+
+# --- ledger <-> courier -------------------------------------------------------------------------------------------
+
+
+class Deliver(Message, frozen=True, array_like=True):
+    """A committed record to send. Answered by exactly one Delivered or Deferred."""
+
+    id: str
+    device: str
+    vendor: str
+    host: str
+    type: str
+    body: bytes  # the canonical envelope
+
+
+class Delivered(Message, frozen=True, array_like=True):
+    """The vendor host answered for good. ``answer`` is what may go to the device, ``original`` what the vendor sent."""
+
+    id: str
+    status: int  # the vendor's HTTP status
+    reason: int  # -1, VENDOR_REFUSED or VENDOR_ANSWER
+    detail: str
+    original: bytes
+    answer: bytes
+    media_type: str
+
+
+class Deferred(Message, frozen=True, array_like=True):
+    """The message was not taken; try again later (not before ``retry_after`` seconds, 0: as the ledger sees fit)."""
+
+    id: str
+    reason: int
+    detail: str
+    retry_after: int
+
+
+LedgerToCourier = Deliver
+CourierToLedger = Delivered | Deferred
+
+
+# --- door <-> signer ----------------------------------------------------------------------------------------------
+
+
+class SignLeaf(Message, frozen=True, array_like=True):
+    """Mint a server certificate for an approved host; the key stays with the asker."""
+
+    ref: int
+    host: str
+    csr: bytes  # PKCS #10, DER
+
+
+class SignDevice(Message, frozen=True, array_like=True):
+    """Mint a device certificate; answered only to root (the owner's command)."""
+
+    ref: int
+    device: str
+    csr: bytes  # PKCS #10, DER
+    days: int
+
+
+class Signed(Message, frozen=True, array_like=True):
+    """``chain``: PEM, leaf first, without the home CA's own certificate; empty where refused, and ``error`` says why."""
+
+    ref: int
+    chain: bytes
+    error: str
+
+
+ToSigner = SignLeaf | SignDevice
+FromSigner = Signed
+
+
+# --- door and names <-> steering ----------------------------------------------------------------------------------
+
+
+class Register(Message, frozen=True, array_like=True):
+    """Ask for the listening sockets of ``role`` ("door" or "names"), ``worker`` counted from 0."""
+
+    role: str
+    worker: int
+
+
+class Listeners(Message, frozen=True, array_like=True):
+    """The sockets travel beside this (SCM_RIGHTS) in the order of ``names``: "tcp4", "tcp6", "udp4", "udp6"."""
+
+    names: tuple[str, ...]
+
+
+class WhoIs(Message, frozen=True, array_like=True):
+    """Which device holds this address?"""
+
+    ref: int
+    address: str
+
+
+class Holder(Message, frozen=True, array_like=True):
+    """``device``: the device id, empty where the holder is not admitted; ``mac``: empty where the address has no holder."""
+
+    ref: int
+    device: str
+    mac: str
+
+
+ToSteering = Register | WhoIs
+FromSteering = Listeners | Holder
+
+
+# --- the owner's command -> any service ---------------------------------------------------------------------------
+
+
+class AskStatus(Message, frozen=True, array_like=True):
+    """Any service answers this to root."""
+
+
+class Status(Message, frozen=True, array_like=True):
+    """``facts``: name and value, for people; ``ready``: whether the service does its work."""
+
+    service: str
+    ready: bool
+    facts: dict[str, str]

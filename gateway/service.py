@@ -1,0 +1,81 @@
+"""What every long-running process of the gateway does the same way: log, tell systemd, stop on a signal.
+
+sd_notify(3) is spoken whoever supervises: systemd on the appliance, the virtual home's supervisor in tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pwd
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+# The process's user by its role; created by the image (sysusers) and by image/userland with the same names.
+USERS = {role: f"mudroom-{role}" for role in ("door", "names", "signer", "ledger", "courier", "dhcp")}
+
+
+def uid_of(role: str) -> int:
+    """The uid that runs ``role``. Raises LookupError that says what to do."""
+    try:
+        return pwd.getpwnam(USERS[role]).pw_uid
+    except KeyError:
+        raise LookupError(f"there is no user {USERS[role]}; install the mudroom role or run `make setup`") from None
+
+
+def notify(state: str) -> None:
+    """Tell the supervisor ("READY=1", "WATCHDOG=1", "STATUS=…", "STOPPING=1"); nothing where nobody listens."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, contextlib.suppress(OSError):
+        sock.sendto(state.encode(), address)
+
+
+def start_logging(service: str) -> None:
+    """Log to standard error, where the journal takes it up."""
+    level = os.environ.get("MUDROOM_LOG", "INFO").upper()
+    logging.basicConfig(level=level, format=f"%(asctime)s mudroom-{service} %(levelname)s %(name)s: %(message)s")
+
+
+def run(service: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run ``work(stop)`` on uvloop until it returns; SIGTERM and SIGINT set ``stop``.
+
+    ``work`` calls ``ready()`` itself once it serves, and returns soon after ``stop`` is set.
+    """
+    start_logging(service)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        watchdog = asyncio.ensure_future(_watchdog())
+        try:
+            await work(stop)
+        finally:
+            notify("STOPPING=1")
+            watchdog.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watchdog
+
+    uvloop.run(main())
+
+
+def ready(status: str) -> None:
+    """Say that the service does its work now."""
+    notify(f"READY=1\nSTATUS={status}")
+
+
+async def _watchdog() -> None:
+    period = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+    while period:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(period)
