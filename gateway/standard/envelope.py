@@ -1,0 +1,68 @@
+"""The envelope of Clear Envelope 1: names, paths and what leaves. It must never let a byte of the device's own text through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.reasons import Reason
+from gateway.standard.canonical import encode
+from gateway.standard.manifest import Manifest
+from gateway.standard.refusal import Refusal
+
+MEDIA_TYPE = "application/clear-envelope+json"
+PATH_PREFIX = "/.well-known/clear-envelope/v1/messages/"
+VERSION = 1
+MAX_TYPE = 64
+_TYPE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A conforming message from a device. ``payload``: rebuilt from the schema, rounded, members in canonical order."""
+
+    type: str
+    host: str
+    payload: dict[str, object]
+
+
+def is_type_name(name: str) -> bool:
+    """Whether ``name`` may name a message type: 1 to 64 of a-z, 0-9 and inner hyphens."""
+    return 0 < len(name) <= MAX_TYPE and _TYPE_CHARACTERS.issuperset(name) and name[0] != "-" and name[-1] != "-"
+
+
+def type_of_target(target: str) -> str:
+    """The message type that a request target names. Raises Refusal (HTTP_TARGET)."""
+    name = target[len(PATH_PREFIX) :]
+    if not target.startswith(PATH_PREFIX) or not is_type_name(name):
+        raise Refusal(
+            Reason.HTTP_TARGET,
+            f"messages go to {PATH_PREFIX}{{type}}, where type is 1 to 64 of a-z, 0-9 and inner hyphens, "
+            "with no query and no percent-encoding",
+        )
+    return name
+
+
+def sent_at(nanoseconds: int) -> str:
+    """A time (ns since the epoch) as ``sent`` carries it: RFC 3339, UTC, whole minutes."""
+    import datetime
+
+    when = datetime.datetime.fromtimestamp(nanoseconds // 60_000_000_000 * 60, datetime.UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:00Z")
+
+
+def outgoing(message: Message, manifest: Manifest, *, id: str, sent: str, device: str, withheld: tuple[str, ...] = ()) -> bytes:
+    """The canonical envelope for the vendor. ``sent``: from ``sent_at``; ``withheld``: JSON Pointers. Raises ValueError."""
+    if len(sent) != 20 or not sent.endswith(":00Z"):
+        raise ValueError(f"sent: RFC 3339 in whole minutes of UTC, not {sent!r}; make it with sent_at()")
+    return encode(
+        {
+            "ce": VERSION,
+            "device": device,
+            "id": id,
+            "payload": message.payload,
+            "sent": sent,
+            "type": message.type,
+            "vendor": {"hosts": manifest.hosts, "name": manifest.vendor.name},
+            "withheld": withheld,
+        }
+    )
