@@ -1,0 +1,143 @@
+"""`mudroom devices …`: who is admitted, as what, with which certificate and manifest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.output import Json, show
+from gateway.cli.state import State
+from gateway.registry import Certificate, Device, Kind
+
+app = typer.Typer(help="List devices and decide about them.", invoke_without_command=True)
+
+DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id")]
+
+
+@app.callback()
+def devices(context: typer.Context, as_json: Json = False) -> None:
+    """Without a sub-command: list the devices."""
+    if context.invoked_subcommand is not None:
+        return
+    state: State = context.obj
+    home = state.registry.current()
+    rows = []
+    for device in home.registry.devices:
+        manifest = home.manifests.get(device.manifest)
+        rows.append(
+            {
+                "device": device.id,
+                "name": device.name,
+                "kind": device.kind.value,
+                "mac": device.mac,
+                "vendor": manifest.vendor.name if manifest else "",
+                "hosts": " ".join(home.names_for(device)),
+                "certificates": sum(not certificate.revoked for certificate in device.certificates),
+                "mud_url": _announced(state, device.mac),
+            }
+        )
+    show(
+        ("device", "name", "kind", "mac", "vendor", "hosts", "certificates", "mud_url"),
+        rows,
+        as_json,
+        empty="No device is admitted yet; `mudroom devices add` admits one.",
+    )
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    device: DeviceId,
+    mac: Annotated[str, typer.Option(help="Its hardware address, as printed on its label")],
+    name: Annotated[str, typer.Option(help="What you call it")] = "",
+    kind: Annotated[Kind, typer.Option(help="What it may do; `approve` makes it a standard device")] = Kind.LOCAL,
+) -> None:
+    """Admit a device. A standard device needs `approve` and `certify` too."""
+    with context.obj.registry.change() as change:
+        change.admit(Device(id=device, name=name or device, kind=kind, mac=mac.lower()))
+    typer.echo(f"{device} is admitted as {kind.value}")
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    device: DeviceId,
+    manifest: Annotated[Path, typer.Argument(help="The vendor's MUD file with the clear-envelope extension")],
+) -> None:
+    """Approve a manifest: the device may send what it declares, to the hosts it names, and nothing else."""
+    state: State = context.obj
+    dmz = state.config.dmz
+    with state.registry.change() as change:
+        approved = change.approve(device, manifest.read_bytes(), dmz.pool_ipv4, dmz.pool_ipv6)
+    typer.echo(f"{device} may send {len(approved.messages)} message types to {', '.join(approved.hosts)}")
+
+
+@app.command()
+def certify(
+    context: typer.Context,
+    device: DeviceId,
+    csr: Annotated[Path, typer.Argument(help="The device's certificate request (PKCS #10, PEM or DER)")],
+    days: Annotated[int, typer.Option(min=1, max=398, help="How long it is valid")] = 90,
+) -> None:
+    """Have the home CA sign a device's certificate request; prints the certificate (PEM)."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from gateway.ipc.ask import NoAnswer, ask
+    from gateway.ipc.messages import SignDevice, Signed
+
+    state: State = context.obj
+    raw = csr.read_bytes()
+    try:
+        request = x509.load_pem_x509_csr(raw) if raw.startswith(b"-----") else x509.load_der_x509_csr(raw)
+    except ValueError as error:
+        raise typer.BadParameter(f"{csr}: not a PKCS #10 certificate request: {error}") from None
+    if device not in state.registry.current().by_id:
+        raise typer.BadParameter(f"there is no device {device}; admit it with `mudroom devices add`")
+    question = SignDevice(1, device, request.public_bytes(Encoding.DER), days)
+    answer = ask(state.config.paths.socket("signer"), question, Signed)
+    if answer.error:
+        raise NoAnswer(f"the signer refused: {answer.error}")
+    certificate = x509.load_pem_x509_certificates(answer.chain)[0]
+    with state.registry.change() as change:
+        expires = int(certificate.not_valid_after_utc.timestamp())
+        change.add_certificate(device, Certificate(f"{certificate.serial_number:x}", expires))
+    sys.stdout.write(answer.chain.decode())
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    device: DeviceId,
+    serial: Annotated[str | None, typer.Option(help="One certificate's serial; without it, all of them")] = None,
+) -> None:
+    """Revoke a device's certificates; holds from its next request on, also on open connections."""
+    with context.obj.registry.change() as change:
+        count = change.revoke(device, serial)
+    typer.echo(f"{count} certificates of {device} are revoked")
+
+
+@app.command()
+def kind(context: typer.Context, device: DeviceId, kind: Annotated[Kind, typer.Argument(help="The new kind")]) -> None:
+    """Change what a device may do."""
+    with context.obj.registry.change() as change:
+        change.set_kind(device, kind)
+    typer.echo(f"{device} is {kind.value} now")
+
+
+@app.command()
+def forget(context: typer.Context, device: DeviceId) -> None:
+    """Remove a device: it is a stranger from then on."""
+    with context.obj.registry.change() as change:
+        change.forget(device)
+    typer.echo(f"{device} is forgotten")
+
+
+def _announced(state: State, mac: str) -> str:
+    """The MUD URL that the device announced by DHCP, if any; nobody has fetched it."""
+    from gateway.network.dhcp import announced_mud_url
+
+    return announced_mud_url(state.config, mac) or ""

@@ -1,0 +1,46 @@
+"""`mudroom network …`: the DMZ's interfaces, rules and firewall."""
+
+from __future__ import annotations
+
+import typer
+
+from gateway.cli.output import Json, show
+
+app = typer.Typer(help="Make, compare and remove the DMZ's network.", no_args_is_help=True)
+
+
+@app.command()
+def plan(context: typer.Context, as_json: Json = False) -> None:
+    """Show what `apply` would change; exit code 3 where there is something."""
+    from gateway.network import apply as edge
+
+    steps = [{"step": str(step)} for step in edge.plan(context.obj.config)]
+    show(("step",), steps, as_json, empty="The network is as the settings want it.")
+    if steps:
+        raise typer.Exit(3)
+
+
+@app.command()
+def apply(context: typer.Context, as_json: Json = False) -> None:
+    """Make the running kernel's network as the settings want it; safe to repeat."""
+    from gateway.network import apply as edge
+
+    steps = [{"step": str(step)} for step in edge.apply(context.obj.config)]
+    show(("step",), steps, as_json, empty="Nothing to change.")
+
+
+@app.command()
+def down(context: typer.Context, as_json: Json = False) -> None:
+    """Remove everything that `apply` made; devices reach nothing afterwards."""
+    from gateway.network import apply as edge
+
+    steps = [{"step": str(step)} for step in edge.down(context.obj.config)]
+    show(("step",), steps, as_json, empty="Nothing to remove.")
+
+
+@app.command()
+def dhcp(context: typer.Context) -> None:
+    """Print the DMZ's dnsmasq configuration."""
+    from gateway.network.dhcp import render
+
+    typer.echo(render(context.obj.config), nl=False)

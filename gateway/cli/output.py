@@ -1,0 +1,53 @@
+"""How commands print: one table for people, one JSON document for programs; device text can never drive a terminal."""
+
+from __future__ import annotations
+
+import json
+import time
+import unicodedata
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+
+
+def show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool, empty: str = "Nothing yet.") -> None:
+    """Print ``rows`` (column name to value). ``empty`` is said where there are none."""
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False, default=str))  # noqa: T201
+        return
+    if not rows:
+        print(empty)  # noqa: T201
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        numeric = all(isinstance(row.get(column), int) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(row.get(column, ""))) for column in columns))
+    console().print(table)
+
+
+def console() -> Console:
+    """A console that interprets no markup: what a device wrote stays what it is."""
+    return Console(markup=False, highlight=False, soft_wrap=False)
+
+
+def plain(value: Any) -> str:
+    """A value as text that is safe on a terminal: control, bidi and other invisible characters become visible escapes."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\u{ord(c):04x}" for c in text)
+
+
+def when(nanoseconds: int) -> str:
+    """A time as local date and time; empty for 0."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(nanoseconds / 1e9)) if nanoseconds else ""

@@ -1,0 +1,155 @@
+"""A vendor on the virtual internet: takes HTTPS requests and writes down each one exactly as it came.
+
+It believes nothing and repairs nothing. `behaviour.json` in its folder, read anew when it changes, lets a test make it slow or
+failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import httptools
+import uvloop
+
+from gateway import service
+
+
+class Vendor:
+    """What all connections of one vendor share."""
+
+    def __init__(self, folder: Path, answers: dict[str, bytes]) -> None:
+        self._file = (folder / "received.jsonl").open("a", buffering=1, encoding="utf-8")
+        self._behaviour_file = folder / "behaviour.json"
+        self._stamp = -1
+        self._behaviour: dict[str, Any] = {}
+        self.answers = answers
+
+    def write(self, line: dict[str, Any]) -> None:
+        """One request."""
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    @property
+    def behaviour(self) -> dict[str, Any]:
+        """What the test asked for, if anything."""
+        try:
+            stamp = self._behaviour_file.stat().st_mtime_ns
+        except FileNotFoundError:
+            return {}
+        if stamp != self._stamp:
+            self._behaviour = json.loads(self._behaviour_file.read_text())
+            self._stamp = stamp
+        return self._behaviour
+
+
+class Connection(asyncio.Protocol):
+    """One TLS connection, HTTP/1.1."""
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._target = b""
+        self._headers: list[tuple[str, str]] = []
+        self._body = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._vendor.write({"time": time.time(), "error": "not HTTP", "body_b64": base64.b64encode(data).decode()})
+            if self._transport:
+                self._transport.close()
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        headers = {name.lower(): value for name, value in self._headers}
+        line: dict[str, Any] = {
+            "time": time.time(),
+            "host": headers.get("host", ""),
+            "method": self._parser.get_method().decode(),
+            "path": self._target.decode("latin-1"),
+            "headers": self._headers,
+        }
+        body = bytes(self._body)
+        try:
+            line["body"] = body.decode("utf-8")
+        except UnicodeDecodeError:
+            line["body_b64"] = base64.b64encode(body).decode()
+        self._vendor.write(line)
+        behaviour = self._vendor.behaviour
+        asyncio.get_running_loop().call_later(behaviour.get("delay", 0), self._answer, behaviour, line["path"])
+        self._begin()
+
+    def _answer(self, behaviour: dict[str, Any], path: str) -> None:
+        if self._transport is None:
+            return
+        if behaviour.get("close"):
+            self._transport.abort()
+            return
+        body = self._vendor.answers.get(path.rsplit("/", 1)[-1], b"")
+        status = behaviour.get("status", 200 if body else 204)
+        if status != 200:
+            body = b""
+        if "body" in behaviour:
+            body = behaviour["body"].encode()
+        media = behaviour.get("media_type", "application/clear-envelope+json")
+        head = [f"HTTP/1.1 {status} x"]
+        if status != 204:
+            head += [f"Content-Type: {media}", f"Content-Length: {len(body)}"]
+        if "retry_after" in behaviour:
+            head.append(f"Retry-After: {behaviour['retry_after']}")
+        for name, value in behaviour.get("headers", {}).items():
+            head.append(f"{name}: {value}")
+        self._transport.write("\r\n".join(head).encode() + b"\r\n\r\n" + (body if status != 204 else b""))
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--answers", type=Path)
+    parser.add_argument("address", nargs="+")
+    options = parser.parse_args()
+    answers = {name: json.dumps(value).encode() for name, value in json.loads(options.answers.read_text()).items()} if options.answers else {}
+    vendor = Vendor(options.folder, answers)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(options.certificate, options.key)
+    context.set_alpn_protocols(["http/1.1"])
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(vendor), options.address, 443, ssl=context)
+    service.ready("listening")
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    service.start_logging("vendor")
+    uvloop.run(main())
