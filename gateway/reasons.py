@@ -113,6 +113,7 @@ class Reason(Enum):
     VENDOR_ADDRESS = (163, "vendor-address", "the vendor's name led to an address that is not public")
     VENDOR_ANSWER = (164, "vendor-answer", "the vendor's answer does not conform")
     EXPIRED = (165, "expired", "the vendor could not be reached for so long that the message was given up")
+    WITHDRAWN = (166, "withdrawn", "the owner withdrew the device or its manifest before the message had left")
 
     def __init__(self, code: int, label: str, words: str) -> None:
         self.code = code

@@ -113,6 +113,16 @@ class Channel(asyncio.Protocol):
         """Whether the peer reads more slowly than we write; whoever can wait should."""
         return self._paused
 
+    def pause_reading(self) -> None:
+        """Take nothing more from the peer, who will feel it; what it sent already may still come."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take messages again."""
+        if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+
     def send(self, message: msgspec.Struct) -> None:
         """Queue one message; all that one turn of the loop queues leaves in one write. Silent once the link is lost."""
         if self._transport is None:

@@ -1,0 +1,483 @@
+"""The ledger's process: takes messages from the doors, has them on disk, and only then lets the courier send them.
+
+It must never hand a message to the courier, nor tell a door "accepted", before its commit has returned.
+
+Everything that arrives while a commit is under way goes into the next one (group commit). A message is answered once:
+with the vendor's own answer if that is on disk within the message's wait, otherwise with 202. When the file cannot be
+written, each message is refused with LEDGER_UNAVAILABLE and the process says that it is not ready, until a commit works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway import service
+from gateway.config import Config
+from gateway.ipc import channel as ipc
+from gateway.ipc.channel import Channel
+from gateway.ipc.messages import (
+    AskStatus,
+    Attempt,
+    Counters,
+    Deferred,
+    Deliver,
+    Delivered,
+    Refused,
+    Status,
+    Submit,
+)
+from gateway.ledger import answers
+from gateway.ledger.schedule import MAX_RETRY_AFTER, Flight, Schedule
+from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Quotas, Store, Tally
+from gateway.ledger.writer import Writer
+from gateway.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+MOST_PENDING = 1024  # operations that wait for the next commit; beyond it nothing more is read from the doors
+MOST_PENDING_BYTES = 16 * 1024 * 1024
+MOST_TALLIES = 4096  # different attempts between two commits; further ones are counted without their destination
+SWEEP_SECONDS = 0.1  # how exact a message's wait is
+IDLE_SWEEP_SECONDS = 1.0  # how often the disk is tried again, attempts are written and old messages looked for
+EXPIRY_SECONDS = 30.0
+UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
+
+Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | AskStatus
+ALLOWED: dict[str, tuple[type, ...]] = {
+    "door": (Submit, Refused, Attempt),
+    "names": (Attempt, Counters),
+    "courier": (Delivered, Deferred),
+    "root": (Submit, Refused, Attempt, Counters, AskStatus),  # steering runs as root
+}
+
+
+@dataclass(slots=True)
+class Waiter:
+    """A door that waits for the vendor's answer to one message."""
+
+    channel: Channel
+    ref: int
+    deadline: float  # monotonic
+
+
+@dataclass(slots=True)
+class Pending:
+    """What the next commit will hold, and whom to tell."""
+
+    doors: list[Channel] = field(default_factory=list)  # beside batch.submits
+    batch: Batch = field(default_factory=Batch)
+    flights: list[tuple[Flight, Delivered]] = field(default_factory=list)  # beside batch.answers
+    size: int = 0  # bytes
+
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for it."""
+        batch = self.batch
+        return bool(batch.submits or batch.answers or batch.refusals)
+
+    @property
+    def full(self) -> bool:
+        """Whether the doors must wait."""
+        return len(self.doors) + len(self.batch.refusals) >= MOST_PENDING or self.size >= MOST_PENDING_BYTES
+
+
+class Ledger:
+    """The event loop's side. ``uids``: role by uid."""
+
+    def __init__(self, config: Config, store: Store, roles: dict[int, str]) -> None:
+        self._config = config
+        self._store = store
+        self._roles = roles
+        self._loop = asyncio.get_running_loop()
+        self._writer = Writer(self._loop)
+        self._schedule = Schedule(config.courier.backoff_first_seconds, config.courier.backoff_most_seconds)
+        self._pending = Pending()
+        self._waiters: dict[str, Waiter] = {}
+        self._doors: set[Channel] = set()
+        self._courier: Channel | None = None
+        self._writing = False
+        self._idle = asyncio.Event()  # set while no commit is under way
+        self._idle.set()
+        self._flush_planned = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._expiring: set[str] = set()
+        self._expiry_due = 0.0
+        self.fault = ""  # why nothing can be recorded now
+        self.counts = {"messages": 0, "answers": 0, "refusals": 0, "deferrals": 0, "commits": 0, "failed commits": 0}
+
+    def start(self, hosts: dict[str, int]) -> None:
+        """Begin with the messages that an earlier run left (number by host)."""
+        for host, number in hosts.items():
+            self._schedule.queued(host, number)
+        self._writer.start()
+        self._arm(IDLE_SWEEP_SECONDS)
+
+    async def stop(self) -> None:
+        """Commit what came, tell who waits, end."""
+        self._flush()
+        await self._idle.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+        for id in list(self._waiters):
+            self._accept(id)
+        await self._writer.stop()
+        for channel in (*self._doors, *([self._courier] if self._courier else ())):
+            channel.close()
+
+    def channel(self) -> Channel:
+        """One end of a new link."""
+        return Channel(Incoming, self._receive, self._lost, self._made)
+
+    # --- links ---
+
+    def _made(self, channel: Channel) -> None:
+        role = self._roles.get(channel.uid)
+        if role == "courier":
+            if self._courier is not None:
+                log.warning("a second courier came; the first one is cut off")
+                self._courier.close()
+                self._courier_gone()
+            self._courier = channel
+            log.info("the courier is here")
+            self._pump()
+        else:
+            self._doors.add(channel)
+            if self._pending.full:
+                channel.pause_reading()
+
+    def _lost(self, channel: Channel) -> None:
+        self._doors.discard(channel)
+        if channel is self._courier:
+            log.warning("the courier is gone; messages wait on disk")
+            self._courier = None
+            self._courier_gone()
+
+    def _courier_gone(self) -> None:
+        self._schedule.courier_lost()
+        for id in list(self._waiters):
+            flight = self._schedule.flights.get(id)
+            if flight is None or not flight.answered:
+                self._accept(id)
+
+    def _receive(self, channel: Channel, message: Any) -> None:
+        role = self._roles.get(channel.uid, "")
+        if not isinstance(message, ALLOWED.get(role, ())):
+            log.error("uid %d (%s) sent a %s, which is not for it; cut off", channel.uid, role, type(message).__name__)
+            channel.close()
+            return
+        pending = self._pending
+        match message:
+            case Submit():
+                pending.doors.append(channel)
+                pending.batch.submits.append(message)
+                pending.size += len(message.original) + len(message.outgoing)
+                self._wake()
+            case Delivered():
+                if channel is self._courier:
+                    self._delivered(message)
+            case Refused():
+                pending.batch.refusals.append(message)
+                pending.size += len(message.original)
+                self._wake()
+            case Attempt():
+                key = (message.device, message.reason, message.protocol, message.destination, message.port, message.layer)
+                self._tally(key, message.count, message.first, message.last)
+            case Counters():
+                for device, reason, packets, size in message.rows:
+                    self._add(device, reason, packets, size)
+            case Deferred():
+                if channel is self._courier:
+                    self._deferred(message)
+            case AskStatus():
+                channel.send(self.status())
+        if pending.full:
+            for door in self._doors:
+                door.pause_reading()
+
+    def _tally(self, key: AttemptKey, count: int, first: int, last: int) -> None:
+        tallies = self._pending.batch.attempts
+        if key not in tallies and len(tallies) >= MOST_TALLIES:
+            device, reason, protocol, _, _, layer = key
+            key = (device, reason, protocol, "(more)", 0, layer)
+            if key not in tallies and len(tallies) >= 2 * MOST_TALLIES:
+                key = ("(more)", reason, protocol, "(more)", 0, layer)
+        found = tallies.get(key)
+        if found is None:
+            tallies[key] = Tally(count, first, last)
+        else:
+            found.count += count
+            found.first, found.last = min(found.first, first), max(found.last, last)
+
+    def _add(self, device: str, reason: int, packets: int, size: int) -> None:
+        sums = self._pending.batch.counters
+        if (device, reason) not in sums and len(sums) >= MOST_TALLIES:
+            device = "(more)"
+        before = sums.get((device, reason), (0, 0))
+        sums[device, reason] = (before[0] + packets, before[1] + size)
+
+    # --- the disk ---
+
+    def _wake(self) -> None:
+        if not self._flush_planned and not self._writing:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)  # whatever else this turn of the loop brings belongs to the same commit
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        if self._writing:
+            return
+        pending, self._pending = self._pending, Pending()
+        self._writing = True
+        self._idle.clear()
+        self._writer.run(lambda: self._store.commit(pending.batch), lambda result: self._committed(pending, result))
+
+    def _committed(self, pending: Pending, result: list[int | Reason] | Exception) -> None:
+        self._writing = False
+        if isinstance(result, Exception):
+            self._commit_failed(pending, result)
+        else:
+            self._recovered()
+            counts, batch = self.counts, pending.batch
+            counts["commits"] += 1
+            counts["messages"] += len(batch.submits)
+            counts["answers"] += len(batch.answers)
+            counts["refusals"] += len(batch.refusals)
+            counts["deferrals"] += len(batch.deferrals)
+            now = time.monotonic()
+            for channel, submit, seq in zip(pending.doors, batch.submits, result, strict=True):
+                self._recorded(channel, submit, seq, now)
+            for flight, delivered in pending.flights:
+                if self._schedule.flights.get(flight.id) is flight:
+                    self._schedule.finished(flight, now)
+                waiter = self._waiters.pop(flight.id, None)
+                if waiter is not None:
+                    waiter.channel.send(answers.answered(waiter.ref, flight.id, delivered))
+            self._pump(now)
+        if self._pending.urgent:
+            self._flush()
+        else:
+            self._idle.set()
+        if not self._pending.full:
+            for door in self._doors:
+                door.resume_reading()
+
+    def _recorded(self, channel: Channel, submit: Submit, seq: int | Reason, now: float) -> None:
+        if isinstance(seq, Reason):
+            channel.send(answers.refused(submit.ref, seq))
+            return
+        schedule = self._schedule
+        schedule.queued(submit.host)
+        courier = self._courier
+        if courier is None or submit.wait_ms <= 0 or schedule.backing_off(submit.host):
+            channel.send(answers.accepted(submit.ref, submit.id))
+        else:
+            self._waiters[submit.id] = Waiter(channel, submit.ref, now + submit.wait_ms / 1000)
+            self._arm(SWEEP_SECONDS)
+        if courier is not None and not courier.congested and schedule.goes_straight(submit.host, submit.id):
+            schedule.sent(Flight(seq, submit.id, submit.device, submit.vendor, submit.host, submit.type, now))
+            courier.send(Deliver(submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.outgoing))
+
+    def _commit_failed(self, pending: Pending, error: Exception) -> None:
+        self.counts["failed commits"] += 1
+        self.fault = str(error)
+        log.critical("nothing can be recorded, so nothing leaves: %s", error)
+        service.notify(f"STATUS=NOT READY: {error}")
+        for channel, submit in zip(pending.doors, pending.batch.submits, strict=True):
+            channel.send(answers.refused(submit.ref, Reason.LEDGER_UNAVAILABLE))
+        now = time.monotonic()
+        for flight, _ in pending.flights:
+            if self._schedule.flights.get(flight.id) is flight:
+                self._schedule.returned(flight, now, UNWRITTEN_ANSWER_SECONDS)
+            self._accept(flight.id)  # the message itself is on disk
+        # Refusals shrink to counts, counts wait: both stay bounded however long the disk is away.
+        for refused in pending.batch.refusals:
+            self._tally(
+                (refused.device, refused.reason, "message", refused.host, 443, "ledger"), 1, refused.received, refused.received
+            )
+        for key, tally in pending.batch.attempts.items():
+            self._tally(key, tally.count, tally.first, tally.last)
+        for (device, reason), (packets, size) in pending.batch.counters.items():
+            self._add(device, reason, packets, size)
+
+    def _recovered(self) -> None:
+        if self.fault:
+            log.warning("records are written again")
+            self.fault = ""
+            service.notify("STATUS=recording")
+
+    # --- the courier ---
+
+    def _delivered(self, message: Delivered) -> None:
+        flight = self._schedule.flights.get(message.id)
+        if flight is None or flight.answered:
+            return
+        flight.answered = True
+        self._pending.flights.append((flight, message))
+        self._pending.batch.answers.append(
+            Answer(
+                flight.seq,
+                flight.id,
+                flight.device,
+                flight.vendor,
+                flight.host,
+                flight.type,
+                message.status,
+                message.reason,
+                message.detail,
+                message.original,
+                message.answer,
+            )
+        )
+        self._wake()
+
+    def _deferred(self, message: Deferred) -> None:
+        flight = self._schedule.flights.get(message.id)
+        if flight is None or flight.answered:
+            return
+        wait = self._schedule.deferred(flight, time.monotonic(), min(float(message.retry_after), MAX_RETRY_AFTER))
+        next_at = time.time_ns() + int(wait * 1e9)
+        self._pending.batch.deferrals.append(Deferral(flight.host, flight.seq, message.reason, next_at))
+        self._accept(flight.id)
+        log.info("%s: %s, tried again in %.1f s (%s)", flight.host, flight.id, wait, message.detail)
+        self._arm(SWEEP_SECONDS)
+
+    def _pump(self, now: float | None = None) -> None:
+        """Read waiting messages from disk for every host that may get some."""
+        courier = self._courier
+        if courier is None or courier.congested:
+            return
+        now = time.monotonic() if now is None else now
+        for host, number in self._schedule.wanted(now):
+            self._schedule.hosts[host].loading = True
+            skip = self._schedule.skip(host)
+            self._writer.run(
+                lambda host=host, skip=skip, number=number: self._store.waiting(host, skip, number),  # type: ignore[misc]
+                lambda result, host=host: self._loaded(host, result),  # type: ignore[misc]
+            )
+
+    def _loaded(self, name: str, result: Any) -> None:
+        host = self._schedule.hosts[name]
+        host.loading = False
+        if isinstance(result, Exception):
+            self.fault = str(result)
+            log.critical("the ledger cannot be read: %s", result)
+            return
+        if self._courier is None:
+            return
+        now = time.monotonic()
+        for waiting in result:
+            if waiting.id in self._schedule.flights or waiting.seq in host.flying:
+                continue
+            self._schedule.sent(Flight(waiting.seq, waiting.id, waiting.device, waiting.vendor, waiting.host, waiting.type, now))
+            self._courier.send(Deliver(waiting.id, waiting.device, waiting.vendor, waiting.host, waiting.type, waiting.body))
+
+    # --- time ---
+
+    def _arm(self, seconds: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= self._loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._sweep)
+
+    def _sweep(self) -> None:
+        """The one timer: waits that ended, hosts to be probed, counts to be written, a disk to be tried again."""
+        self._timer = None
+        now = time.monotonic()
+        for id in [id for id, waiter in self._waiters.items() if waiter.deadline <= now]:
+            self._accept(id)
+        batch = self._pending.batch
+        if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
+            self._flush()
+        if now >= self._expiry_due:
+            self._expiry_due = now + EXPIRY_SECONDS
+            self._look_for_expired()
+        self._pump(now)
+        due = self._schedule.due(now) if self._courier is not None else None
+        quiet = IDLE_SWEEP_SECONDS if due is None else min(max(due, SWEEP_SECONDS), IDLE_SWEEP_SECONDS)
+        self._arm(SWEEP_SECONDS if self._waiters else quiet)
+
+    def _accept(self, id: str) -> None:
+        waiter = self._waiters.pop(id, None)
+        if waiter is not None:
+            waiter.channel.send(answers.accepted(waiter.ref, id))
+
+    def _look_for_expired(self) -> None:
+        """Give up what is too old, but only for hosts whose last try failed: after a long rest all get a try first."""
+        before = time.time_ns() - self._config.courier.give_up_seconds * 10**9
+        for name, host in self._schedule.hosts.items():
+            if host.failures and not host.loading and name not in self._expiring:
+                self._expiring.add(name)
+                skip = set(host.flying)
+                self._writer.run(
+                    lambda name=name, skip=skip: self._give_up(name, skip, before),  # type: ignore[misc]
+                    lambda result, name=name: self._given_up(name, result),  # type: ignore[misc]
+                )
+
+    def _give_up(self, host: str, skip: set[int], before: int) -> list[int]:
+        """In the writer's thread: record the end of each message that is too old; returns their seqs."""
+        late = self._store.overdue(host, skip, before)
+        detail = Reason.EXPIRED.words
+        ends = [Answer(m.seq, m.id, m.device, m.vendor, m.host, m.type, 0, Reason.EXPIRED.code, detail, b"", b"") for m in late]
+        if ends:
+            self._store.commit(Batch(answers=ends))
+        return [message.seq for message in late]
+
+    def _given_up(self, host: str, result: Any) -> None:
+        self._expiring.discard(host)
+        if isinstance(result, Exception):
+            self.fault = str(result)
+            log.critical("old messages could not be given up: %s", result)
+            return
+        for seq in result:
+            self._schedule.expired(host, seq)
+        if result:
+            log.warning("%s: gave up %d messages that nobody took", host, len(result))
+        if len(result) >= 256:
+            self._expiry_due = 0.0
+
+    # --- for people ---
+
+    def status(self) -> Status:
+        """What `mudroom status` shows."""
+        schedule = self._schedule
+        facts = {name: str(number) for name, number in self.counts.items()}
+        facts["waiting"] = str(sum(host.queued for host in schedule.hosts.values()))
+        facts["at the courier"] = str(len(schedule.flights))
+        facts["courier"] = "connected" if self._courier is not None else "absent"
+        facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
+        if self.fault:
+            facts["fault"] = self.fault
+        return Status("ledger", not self.fault, facts)
+
+
+def roles() -> dict[int, str]:
+    """Role by uid. Raises LookupError where a user is missing."""
+    return {0: "root", **{service.uid_of(role): role for role in ("door", "names", "courier")}}
+
+
+async def serve(config: Config, stop: asyncio.Event, known: Callable[[], dict[int, str]] = roles) -> None:
+    """Run until ``stop`` is set. Raises StoreError where the file cannot be opened at all."""
+    limits = config.ledger
+    quotas = Quotas(limits.messages_per_day, limits.bytes_per_day, limits.refusals_per_day, limits.queue_per_device)
+    store = Store(config.paths.ledger, quotas)
+    uids = known()
+    store.open()
+    try:
+        ledger = Ledger(config, store, uids)
+        ledger.start(store.hosts())
+        path = config.paths.socket("ledger")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        server = await ipc.serve(path, ledger.channel, uids)
+        log.info("recording to %s, last record %d", store.path, store.head[0])
+        service.ready("recording")
+        await stop.wait()
+        server.close()
+        await ledger.stop()
+    finally:
+        store.close()

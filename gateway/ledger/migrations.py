@@ -1,0 +1,86 @@
+"""The shape of the ledger's file, as named steps that are applied once each, in order.
+
+A step is never changed after a release: add a new one. This module must never drop or rewrite a record.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "0001-records",
+        (
+            """CREATE TABLE records (
+                seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, device TEXT NOT NULL, vendor TEXT NOT NULL,
+                host TEXT NOT NULL, type TEXT NOT NULL, at INTEGER NOT NULL, original BLOB NOT NULL, outgoing BLOB NOT NULL,
+                status INTEGER NOT NULL, reason INTEGER NOT NULL, detail TEXT NOT NULL, pointers TEXT NOT NULL,
+                previous BLOB NOT NULL, hash BLOB NOT NULL) STRICT""",
+            # One message and one answer for each id; also the way from a message to its answer.
+            "CREATE UNIQUE INDEX records_id ON records (id, kind) WHERE id <> ''",
+            """CREATE TRIGGER records_stay BEFORE UPDATE ON records
+                BEGIN SELECT RAISE(ABORT, 'a record is never changed'); END""",
+            """CREATE TRIGGER records_remain BEFORE DELETE ON records
+                BEGIN SELECT RAISE(ABORT, 'a record is never deleted'); END""",
+        ),
+    ),
+    (
+        "0002-outbox",
+        (
+            # A row stands here from the message's commit until its answer's commit: what a crash leaves is sent again.
+            """CREATE TABLE outbox (
+                host TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, device TEXT NOT NULL, at INTEGER NOT NULL,
+                tries INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT -1,
+                PRIMARY KEY (host, seq)) STRICT, WITHOUT ROWID""",
+        ),
+    ),
+    (
+        "0003-counts",
+        (
+            """CREATE TABLE attempts (
+                device TEXT NOT NULL, reason INTEGER NOT NULL, protocol TEXT NOT NULL, destination TEXT NOT NULL,
+                port INTEGER NOT NULL, layer TEXT NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+                PRIMARY KEY (device, reason, protocol, destination, port, layer)) STRICT, WITHOUT ROWID""",
+            """CREATE TABLE counters (
+                device TEXT NOT NULL, reason INTEGER NOT NULL, packets INTEGER NOT NULL, bytes INTEGER NOT NULL,
+                PRIMARY KEY (device, reason)) STRICT, WITHOUT ROWID""",
+            """CREATE TABLE days (
+                day INTEGER NOT NULL, device TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL,
+                refusals INTEGER NOT NULL, PRIMARY KEY (day, device)) STRICT, WITHOUT ROWID""",
+        ),
+    ),
+)
+
+
+class MigrationError(ValueError):
+    """The file is not one that this version can write. Says what to do."""
+
+
+def migrate(database: sqlite3.Connection) -> list[str]:
+    """Bring an open database (autocommit mode) to the newest shape; returns the names of the steps taken.
+
+    Raises MigrationError where the file knows a step that we do not, sqlite3.Error where it cannot be written.
+    """
+    database.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT")
+    done = {name for (name,) in database.execute("SELECT name FROM migrations")}
+    unknown = done - {name for name, _ in STEPS}
+    if unknown:
+        raise MigrationError(
+            f"the ledger's file was written by a newer version (step {min(unknown)}); install that version again"
+        )
+    taken: list[str] = []
+    for name, statements in STEPS:
+        if name in done:
+            continue
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                database.execute(statement)
+            database.execute("INSERT INTO migrations VALUES (?, ?)", (name, time.time_ns()))
+            database.execute("COMMIT")
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        taken.append(name)
+    return taken

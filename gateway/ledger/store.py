@@ -1,0 +1,480 @@
+"""The ledger's file: one SQLite database, written by one thread of one process, a batch in one transaction.
+
+``Store.commit`` returns only when the batch is on disk (WAL, ``synchronous=FULL``), and changes nothing, in the file or in
+memory, when it raises. It must never tell a seq that is not committed, and never write a record without its chain link.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from gateway.ipc.messages import Refused, Submit
+from gateway.ledger.chain import GENESIS, Fields, link
+from gateway.ledger.migrations import migrate
+from gateway.reasons import Reason
+
+MORE = "(more)"  # where further destinations and devices are counted together
+ROWS_PER_DEVICE = 500  # attempts told apart for one device
+DEVICES = 1024  # devices told apart in attempts and counters: a device that changes its MAC fills nothing
+DAYS_KEPT = 62  # of the quotas' sums
+LOAD_BYTES = 4 * 1024 * 1024  # message bodies read back at once
+_DAY = 86_400 * 10**9
+_MAX_INT = 2**63 - 1  # SQLite's integers
+
+_RECORD = "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
+AttemptKey = tuple[str, int, str, str, int, str]  # device, reason, protocol, destination, port, layer
+
+
+class StoreError(OSError):
+    """The file cannot take a commit. Says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """A device's share; see ``config.Ledger``."""
+
+    messages_per_day: int
+    bytes_per_day: int
+    refusals_per_day: int
+    queue_per_device: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of one message's way, to be recorded: the vendor's answer, or why there will be none."""
+
+    seq: int  # the message's
+    id: str
+    device: str
+    vendor: str
+    host: str
+    type: str
+    status: int
+    reason: int
+    detail: str
+    original: bytes
+    outgoing: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A try that failed. ``next_at``: nanoseconds since the epoch, for the owner's eyes only."""
+
+    host: str
+    seq: int
+    reason: int
+    next_at: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something was tried, and when first and last (nanoseconds since the epoch)."""
+
+    count: int
+    first: int
+    last: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes into one transaction."""
+
+    submits: list[Submit] = field(default_factory=list)
+    refusals: list[Refused] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    deferrals: list[Deferral] = field(default_factory=list)
+    attempts: dict[AttemptKey, Tally] = field(default_factory=dict)
+    counters: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A committed message that waits to be sent."""
+
+    seq: int
+    id: str
+    device: str
+    vendor: str
+    host: str
+    type: str
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Usage:
+    messages: int = 0
+    bytes: int = 0
+    refusals: int = 0
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What a transaction will have changed in memory once it is committed."""
+
+    seq: int
+    head: bytes
+    day: int
+    at: int
+    records: list[tuple[object, ...]] = field(default_factory=list)
+    outbox: list[tuple[object, ...]] = field(default_factory=list)
+    usage: dict[str, _Usage] = field(default_factory=dict)
+    queued: dict[str, int] = field(default_factory=dict)
+    over: dict[AttemptKey, Tally] = field(default_factory=dict)
+    attempt_rows: dict[str, int] = field(default_factory=dict)
+    counter_devices: set[str] = field(default_factory=set)
+
+
+class Store:
+    """The open file. Every method belongs to one thread at a time; none knows the event loop."""
+
+    def __init__(self, path: Path, quotas: Quotas, clock: Callable[[], int] = time.time_ns) -> None:
+        self.path = path
+        self._quotas = quotas
+        self._clock = clock
+        self._database: sqlite3.Connection | None = None
+        self._file = (0, 0)
+        self._seq = 0
+        self._head = GENESIS
+        self._day = -1
+        self._usage: dict[str, _Usage] = {}
+        self._queued: dict[str, int] = {}
+        self._attempt_rows: dict[str, int] = {}
+        self._counter_devices: set[str] = set()
+
+    def open(self) -> None:
+        """Open the file, making and migrating it where needed. Raises StoreError or MigrationError."""
+        try:
+            self._open()
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error}; check the disk's space and health") from error
+
+    def close(self) -> None:
+        """Close the file; harmless when closed."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> None:
+        self.close()
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.path.parent.stat().st_mode & 0o077:
+            self.path.parent.chmod(0o700)
+        # made here, so that it is 0600 from its first moment; SQLite gives -wal and -shm the same mode
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        self.path.chmod(0o600)
+        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        self._database = database
+        found = self.path.stat()
+        self._file = (found.st_dev, found.st_ino)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
+            database.execute(f"PRAGMA {pragma}")
+        migrate(database)
+        self._load()
+
+    def _load(self) -> None:
+        """Read what is kept in memory."""
+        database = self._db
+        row = database.execute("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1").fetchone()
+        self._seq, self._head = row or (0, GENESIS)
+        self._day = -1
+        self._usage = {}
+        self._queued = dict(database.execute("SELECT device, count(*) FROM outbox GROUP BY device"))
+        self._attempt_rows = dict(database.execute("SELECT device, count(*) FROM attempts GROUP BY device"))
+        self._counter_devices = {device for (device,) in database.execute("SELECT DISTINCT device FROM counters")}
+        oldest = self._clock() // _DAY - DAYS_KEPT
+        database.execute("DELETE FROM days WHERE day < ?", (oldest,))
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._database is None:
+            self.open()
+        if self._database is None:
+            raise StoreError(f"{self.path}: closed")
+        return self._database
+
+    @property
+    def head(self) -> tuple[int, bytes]:
+        """The last committed record's seq and hash."""
+        return self._seq, self._head
+
+    # --- writing ---
+
+    def commit(self, batch: Batch) -> list[int | Reason]:
+        """Write ``batch`` in one transaction and wait for the disk.
+
+        Returns, for each of ``batch.submits``, its seq or the reason why it was refused. Values that the file cannot hold
+        (an integer beyond 64 bits, an id that was used before) refuse their own message, not the batch.
+        Raises StoreError where nothing was committed.
+        """
+        try:
+            return self._commit(batch)
+        except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError, UnicodeError) as error:
+            if _size(batch) <= 1:
+                raise StoreError(f"a value that cannot be recorded: {error}") from error
+        results: list[int | Reason] = []
+        for part in _singly(batch):
+            try:
+                results += self._commit(part)
+            except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError, UnicodeError):
+                results += [Reason.LEDGER_UNAVAILABLE for _ in part.submits]
+        return results
+
+    def _commit(self, batch: Batch) -> list[int | Reason]:
+        database = self._db
+        try:
+            found = self.path.stat()
+            if (found.st_dev, found.st_ino) != self._file:
+                raise StoreError(f"{self.path}: replaced while in use")  # noqa: TRY301
+            at = self._clock()
+            self._turn_day(at)
+            database.execute("BEGIN IMMEDIATE")
+            draft = _Draft(self._seq, self._head, self._day, at)
+            results = [self._submit(draft, submit) for submit in batch.submits]
+            for refused in batch.refusals:
+                self._refuse(draft, refused)
+            for answer in batch.answers:
+                self._answer(draft, answer)
+            self._write(database, draft, batch)
+            database.execute("COMMIT")
+        except (OSError, sqlite3.OperationalError, sqlite3.InternalError) as error:
+            self.close()  # a fresh connection reads the truth from the file; open() runs at the next call
+            raise StoreError(f"{self.path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # "database disk image is malformed", "file is not a database"
+                self.close()
+                raise StoreError(f"{self.path}: {error}; restore it from a backup") from error
+            database.execute("ROLLBACK")
+            raise
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+        self._seq, self._head = draft.seq, draft.head
+        self._usage.update(draft.usage)
+        self._attempt_rows.update(draft.attempt_rows)
+        self._counter_devices |= draft.counter_devices
+        for device, number in draft.queued.items():
+            left = self._queued.get(device, 0) + number
+            if left > 0:
+                self._queued[device] = left
+            else:
+                self._queued.pop(device, None)
+        return results
+
+    def _write(self, database: sqlite3.Connection, draft: _Draft, batch: Batch) -> None:
+        if draft.records:
+            database.executemany(_RECORD, draft.records)
+        if draft.outbox:
+            database.executemany("INSERT INTO outbox (host, seq, id, device, at) VALUES (?,?,?,?,?)", draft.outbox)
+        if batch.answers:
+            database.executemany("DELETE FROM outbox WHERE host = ? AND seq = ?", [(a.host, a.seq) for a in batch.answers])
+        if batch.deferrals:
+            database.executemany(
+                "UPDATE outbox SET tries = tries + 1, reason = ?, next_at = ? WHERE host = ? AND seq = ?",
+                [(d.reason, d.next_at, d.host, d.seq) for d in batch.deferrals],
+            )
+        if draft.usage:
+            database.executemany(
+                "INSERT OR REPLACE INTO days VALUES (?,?,?,?,?)",
+                [(draft.day, device, u.messages, u.bytes, u.refusals) for device, u in draft.usage.items()],
+            )
+        for attempts in (batch.attempts, draft.over):
+            for key, tally in attempts.items():
+                self._attempt(database, draft, key, tally)
+        for counter, (packets, size) in batch.counters.items():
+            self._counter(database, draft, counter, packets, size)
+
+    def _chain(self, draft: _Draft, *fields: object) -> int:
+        seq = draft.seq + 1
+        whole: Fields = (seq, *fields)  # type: ignore[assignment]
+        digest = link(draft.head, whole)
+        draft.records.append((*whole, draft.head, digest))
+        draft.seq, draft.head = seq, digest
+        return seq
+
+    def _submit(self, draft: _Draft, submit: Submit) -> int | Reason:
+        quotas, usage, size = self._quotas, self._use(draft, submit.device), len(submit.original) + len(submit.outgoing)
+        queued = self._queued.get(submit.device, 0) + draft.queued.get(submit.device, 0)
+        if not submit.id or not 0 <= submit.received <= _MAX_INT:
+            return Reason.LEDGER_UNAVAILABLE
+        if (
+            usage.messages >= quotas.messages_per_day
+            or usage.bytes + size > quotas.bytes_per_day
+            or queued >= quotas.queue_per_device
+        ):
+            _count(draft.over, (submit.device, Reason.QUOTA.code, "message", submit.host, 443, "ledger"), draft.at)
+            return Reason.QUOTA
+        seq = self._chain(
+            draft, "message", submit.id, submit.device, submit.vendor, submit.host, submit.type, draft.at,
+            submit.original, submit.outgoing, 0, -1, "", "",
+        )  # fmt: skip
+        draft.outbox.append((submit.host, seq, submit.id, submit.device, draft.at))
+        draft.queued[submit.device] = draft.queued.get(submit.device, 0) + 1
+        usage.messages += 1
+        usage.bytes += size
+        return seq
+
+    def _refuse(self, draft: _Draft, refused: Refused) -> None:
+        quotas, usage, size = self._quotas, self._use(draft, refused.device), len(refused.original)
+        if usage.refusals >= quotas.refusals_per_day or usage.bytes + size > quotas.bytes_per_day:
+            _count(draft.over, (refused.device, refused.reason, "message", refused.host, 443, "ledger"), draft.at)
+            return
+        pointers = msgspec.json.encode(refused.pointers).decode() if refused.pointers else ""
+        self._chain(
+            draft, "refusal", "", refused.device, "", refused.host, refused.type, draft.at,
+            refused.original, b"", 0, refused.reason, refused.detail, pointers,
+        )  # fmt: skip
+        usage.refusals += 1
+        usage.bytes += size
+
+    def _answer(self, draft: _Draft, answer: Answer) -> None:
+        self._chain(
+            draft, "answer", answer.id, answer.device, answer.vendor, answer.host, answer.type, draft.at,
+            answer.original, answer.outgoing, answer.status, answer.reason, answer.detail, "",
+        )  # fmt: skip
+        draft.queued[answer.device] = draft.queued.get(answer.device, 0) - 1
+        # A vendor's answers use the device's share too: else a talkative vendor could fill the disk.
+        self._use(draft, answer.device).bytes += len(answer.original) + len(answer.outgoing)
+
+    def _use(self, draft: _Draft, device: str) -> _Usage:
+        usage = draft.usage.get(device)
+        if usage is None:
+            known = self._usage.get(device)
+            usage = draft.usage[device] = _Usage(known.messages, known.bytes, known.refusals) if known else _Usage()
+        return usage
+
+    def _turn_day(self, at: int) -> None:
+        day = at // _DAY
+        if day != self._day:
+            rows = self._db.execute("SELECT device, messages, bytes, refusals FROM days WHERE day = ?", (day,))
+            self._usage = {device: _Usage(*sums) for device, *sums in rows}
+            self._day = day
+
+    def _attempt(self, database: sqlite3.Connection, draft: _Draft, key: AttemptKey, tally: Tally) -> None:
+        device, reason, protocol, destination, port, layer = key
+        device, protocol, destination, layer = device[:64], protocol[:16], destination[:255], layer[:16]
+        if self._bump(database, (device, reason, protocol, destination, port, layer), tally):
+            return
+        rows = draft.attempt_rows.get(device, self._attempt_rows.get(device, 0))
+        if rows == 0 and len(self._attempt_rows) + len(draft.attempt_rows) >= DEVICES:
+            device = MORE
+            rows = draft.attempt_rows.get(device, self._attempt_rows.get(device, 0))
+            if self._bump(database, (device, reason, protocol, destination, port, layer), tally):
+                return
+        if rows >= ROWS_PER_DEVICE:
+            destination, port = MORE, 0
+            if self._bump(database, (device, reason, protocol, destination, port, layer), tally):
+                return
+        database.execute(
+            "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?)",
+            (device, reason, protocol, destination, port, layer, tally.count, tally.first, tally.last),
+        )
+        draft.attempt_rows[device] = rows + 1
+
+    @staticmethod
+    def _bump(database: sqlite3.Connection, key: AttemptKey, tally: Tally) -> bool:
+        done = database.execute(
+            "UPDATE attempts SET count = count + ?, first = min(first, ?), last = max(last, ?) WHERE device = ? AND reason = ?"
+            " AND protocol = ? AND destination = ? AND port = ? AND layer = ?",
+            (tally.count, tally.first, tally.last, *key),
+        )
+        return done.rowcount > 0
+
+    def _counter(self, database: sqlite3.Connection, draft: _Draft, key: tuple[str, int], packets: int, size: int) -> None:
+        device, reason = key[0][:64], key[1]
+        known, new = self._counter_devices, draft.counter_devices
+        if device not in known and device not in new and len(known) + len(new) >= DEVICES:
+            device = MORE
+        draft.counter_devices.add(device)
+        database.execute(
+            "INSERT INTO counters VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET packets = packets + excluded.packets,"
+            " bytes = bytes + excluded.bytes",
+            (device, reason, packets, size),
+        )
+
+    # --- reading back ---
+
+    def hosts(self) -> dict[str, int]:
+        """How many committed messages wait, by host. Raises StoreError."""
+        return self._read(lambda db: dict(db.execute("SELECT host, count(*) FROM outbox GROUP BY host")))
+
+    def waiting(self, host: str, skip: Iterable[int], limit: int) -> list[Waiting]:
+        """The oldest messages that wait for ``host`` and are not in ``skip`` (seqs). Raises StoreError."""
+        omit = frozenset(skip)
+
+        def read(database: sqlite3.Connection) -> list[Waiting]:
+            found = database.execute("SELECT seq FROM outbox WHERE host = ? ORDER BY seq LIMIT ?", (host, limit + len(omit)))
+            seqs = [seq for (seq,) in found if seq not in omit][:limit]
+            messages: list[Waiting] = []
+            size = 0
+            for seq in seqs:
+                row = database.execute(
+                    "SELECT seq, id, device, vendor, host, type, outgoing FROM records WHERE seq = ?", (seq,)
+                ).fetchone()
+                messages.append(Waiting(*row))
+                size += len(row[-1])
+                if size > LOAD_BYTES:
+                    break
+            return messages
+
+        return self._read(read)
+
+    def overdue(self, host: str, skip: Iterable[int], before: int, limit: int = 256) -> list[Waiting]:
+        """The messages for ``host`` committed before ``before`` (nanoseconds since the epoch), oldest first, bodies left out."""
+        omit = frozenset(skip)
+
+        def read(database: sqlite3.Connection) -> list[Waiting]:
+            rows = database.execute(
+                "SELECT r.seq, r.id, r.device, r.vendor, r.host, r.type, o.at FROM outbox o JOIN records r USING (seq)"
+                " WHERE o.host = ? ORDER BY o.seq LIMIT ?",
+                (host, limit + len(omit)),
+            )
+            return [Waiting(seq, *names, b"") for seq, *names, at in rows if seq not in omit and at < before]
+
+        return self._read(read)
+
+    def _read[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return read(self._db)
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error}") from error
+
+
+def _count(tallies: dict[AttemptKey, Tally], key: AttemptKey, at: int) -> None:
+    tally = tallies.get(key)
+    if tally is None:
+        tallies[key] = Tally(1, at, at)
+    else:
+        tally.count += 1
+        tally.last = at
+
+
+def _size(batch: Batch) -> int:
+    parts: tuple[Sized, ...] = (batch.submits, batch.refusals, batch.answers, batch.deferrals, batch.attempts, batch.counters)
+    return sum(len(part) for part in parts)
+
+
+def _singly(batch: Batch) -> Iterable[Batch]:
+    """The same operations, one in each batch, in the same order."""
+    for submit in batch.submits:
+        yield Batch(submits=[submit])
+    for refused in batch.refusals:
+        yield Batch(refusals=[refused])
+    for answer in batch.answers:
+        yield Batch(answers=[answer])
+    for deferral in batch.deferrals:
+        yield Batch(deferrals=[deferral])
+    for key, tally in batch.attempts.items():
+        yield Batch(attempts={key: tally})
+    for counter, sums in batch.counters.items():
+        yield Batch(counters={counter: sums})
