@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gateway.reasons import Reason
 from gateway.standard.canonical import encode
 from gateway.standard.manifest import Manifest
+from gateway.standard.naming import is_type_name
 from gateway.standard.refusal import Refusal
 
 MEDIA_TYPE = "application/clear-envelope+json"
 PATH_PREFIX = "/.well-known/clear-envelope/v1/messages/"
 VERSION = 1
-MAX_TYPE = 64
-_TYPE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,6 @@ class Message:
     type: str
     host: str
     payload: dict[str, object]
-
-
-def is_type_name(name: str) -> bool:
-    """Whether ``name`` may name a message type: 1 to 64 of a-z, 0-9 and inner hyphens."""
-    return 0 < len(name) <= MAX_TYPE and _TYPE_CHARACTERS.issuperset(name) and name[0] != "-" and name[-1] != "-"
 
 
 def type_of_target(target: str) -> str:
@@ -44,9 +39,7 @@ def type_of_target(target: str) -> str:
 
 def sent_at(nanoseconds: int) -> str:
     """A time (ns since the epoch) as ``sent`` carries it: RFC 3339, UTC, whole minutes."""
-    import datetime
-
-    when = datetime.datetime.fromtimestamp(nanoseconds // 60_000_000_000 * 60, datetime.UTC)
+    when = datetime.fromtimestamp(nanoseconds // 60_000_000_000 * 60, UTC)
     return when.strftime("%Y-%m-%dT%H:%M:00Z")
 
 
@@ -66,3 +59,11 @@ def outgoing(message: Message, manifest: Manifest, *, id: str, sent: str, device
             "withheld": withheld,
         }
     )
+
+
+def essence(content_type: str | None) -> str:
+    """The media type of a Content-Type field, in lower case, with no parameter but charset=utf-8; "" for any other field."""
+    if content_type is None:
+        return ""
+    name, _, parameter = content_type.lower().partition(";")
+    return name.strip(" \t") if parameter.strip(" \t") in {"", "charset=utf-8", 'charset="utf-8"'} else ""

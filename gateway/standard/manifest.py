@@ -1,4 +1,8 @@
-"""Manifests: RFC 8520 MUD files with the extension ``clear-envelope``. It must never trust a document that it did not check whole."""
+"""Manifests: RFC 8520 MUD files with the extension ``clear-envelope``.
+
+It must never hand out a manifest of which a part was not checked. Members of RFC 8520 itself (access lists, model
+information) are tolerated and not used: Mudroom's devices have no way out that an access list could describe.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
 
-from gateway.standard.schema import Schema
+from gateway.standard import declaration, ijson
+from gateway.standard.declaration import ManifestError
+from gateway.standard.naming import is_host_name, is_type_name
+from gateway.standard.refusal import Refusal, token
+from gateway.standard.schema import Schema, parse_schema
 
+__all__ = ["Direction", "Manifest", "ManifestError", "MessageType", "Vendor", "parse_manifest"]
 
-class ManifestError(ValueError):
-    """A manifest is wrong: ``pointer`` (RFC 6901) says where, ``rule`` what is asked, ``remedy`` what to do."""
+EXTENSION = "clear-envelope"
+CONTAINER = "ietf-mud:mud"  # RFC 8520 section 2
+VERSION = 1
+MAX_DOCUMENT = 256 * 1024  # bytes
+MAX_DOCUMENT_DEPTH = 48
+MAX_HOSTS = 16
+MAX_MESSAGES = 64
+MAX_RATE = 3_600_000  # messages per hour
+MAX_VENDOR_TEXT = 256
+MAX_TITLE = 128
+MAX_PURPOSE = 512
+MAX_MUD_URL = 253  # fits DHCP option 161, RFC 8520 section 10
 
-    def __init__(self, pointer: str, rule: str, remedy: str) -> None:
-        self.pointer = pointer
-        self.rule = rule
-        self.remedy = remedy
-        super().__init__(f"{pointer or 'the document'}: {rule}; {remedy}")
+_PLACE = f"/{CONTAINER}/{EXTENSION}"
 
 
 class Direction(StrEnum):
@@ -29,7 +47,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """Who answers for the device."""
+    """Who answers for the device, and until when."""
 
     name: str
     contact: str
@@ -62,4 +80,95 @@ class Manifest:
 
 def parse_manifest(document: bytes) -> Manifest:
     """The manifest that a MUD file declares. Raises ManifestError."""
-    raise NotImplementedError
+    if len(document) > MAX_DOCUMENT:
+        raise ManifestError("", f"a manifest has at most {MAX_DOCUMENT} bytes", "declare less or write it shorter")
+    try:
+        top = ijson.parse(document, max_depth=MAX_DOCUMENT_DEPTH)
+    except Refusal as refusal:
+        raise ManifestError(refusal.pointers[0] if refusal.pointers else "", refusal.reason.words, refusal.detail) from None
+    mud = declaration.mapping(declaration.mapping(top, "").get(CONTAINER), f"/{CONTAINER}")
+    extensions = mud.get("extensions", [])
+    if not isinstance(extensions, list) or EXTENSION not in extensions or EXTENSION not in mud:
+        raise ManifestError(
+            f"/{CONTAINER}/extensions",
+            f"this MUD file does not use the extension {EXTENSION}, so nobody declares what the device sends",
+            "the device can only be local, until its vendor publishes such a manifest",
+        )
+    if type(mud.get("mud-version")) is not int or mud["mud-version"] != 1:
+        raise ManifestError(f"/{CONTAINER}/mud-version", "must be 1 (RFC 8520 section 3.1)", "write 1")
+    extension = declaration.members(mud[EXTENSION], _PLACE, ("version", "vendor", "hosts", "messages"))
+    if type(extension["version"]) is not int or extension["version"] != VERSION:
+        raise ManifestError(f"{_PLACE}/version", f"this gateway speaks version {VERSION}", f"write {VERSION}")
+    hosts = _hosts(extension["hosts"], f"{_PLACE}/hosts")
+    return Manifest(
+        vendor=_vendor(extension["vendor"], f"{_PLACE}/vendor"),
+        hosts=hosts,
+        mud_url=_mud_url(mud.get("mud-url"), f"/{CONTAINER}/mud-url"),
+        messages=_messages(extension["messages"], f"{_PLACE}/messages", hosts),
+    )
+
+
+def _vendor(value: object, pointer: str) -> Vendor:
+    raw = declaration.members(value, pointer, ("name", "contact", "support-end", "terms"))
+    texts = {name: declaration.text(raw[name], f"{pointer}/{name}", MAX_VENDOR_TEXT) for name in ("name", "contact", "terms")}
+    end = declaration.text(raw["support-end"], f"{pointer}/support-end", 10)
+    try:
+        support_end = date.fromisoformat(end)
+    except ValueError:
+        support_end = None
+    if support_end is None or support_end.isoformat() != end:
+        raise ManifestError(
+            f"{pointer}/support-end", "must be a date such as 2031-12-31 (RFC 3339)", "write the last day of support"
+        )
+    return Vendor(support_end=support_end, **texts)
+
+
+def _hosts(value: object, pointer: str) -> tuple[str, ...]:
+    names = declaration.array(value, pointer, 1, MAX_HOSTS)
+    for index, name in enumerate(names):
+        place = f"{pointer}/{index}"
+        if not isinstance(name, str) or not is_host_name(name):
+            raise ManifestError(
+                place,
+                "a host is a full name in lower case (letters, digits, inner hyphens), no address, no wildcard",
+                "write each name out",
+            )
+        if name in names[:index]:
+            raise ManifestError(place, "each host occurs once", "remove the repetition")
+    return tuple(names)
+
+
+def _mud_url(value: object, pointer: str) -> str:
+    url = declaration.text(value, pointer, MAX_MUD_URL)
+    try:
+        parts = urlsplit(url)
+        named = is_host_name(parts.hostname or "") and parts.netloc == parts.hostname
+    except ValueError:
+        named = False
+    if not named or parts.scheme != "https" or "?" in url or "#" in url or not url.isascii() or " " in url or "\\" in url:
+        raise ManifestError(
+            pointer, "an https URL with a host name, without port, user, query and fragment", "publish it under such a one"
+        )
+    return url
+
+
+def _messages(value: object, pointer: str, hosts: tuple[str, ...]) -> Mapping[str, MessageType]:
+    raw = declaration.mapping(value, pointer)
+    if not 0 < len(raw) <= MAX_MESSAGES:
+        raise ManifestError(pointer, f"a manifest declares 1 to {MAX_MESSAGES} message types", "declare so many")
+    return MappingProxyType({name: _message(name, raw[name], f"{pointer}/{token(name)}", hosts) for name in raw})
+
+
+def _message(name: str, value: object, pointer: str, hosts: tuple[str, ...]) -> MessageType:
+    if not is_type_name(name):
+        raise ManifestError(pointer, "a message type's name is 1 to 64 of a-z, 0-9 and inner hyphens", "rename it")
+    raw: dict[str, Any] = declaration.members(value, pointer, ("title", "purpose", "direction", "host", "rate", "payload"))
+    return MessageType(
+        name=name,
+        title=declaration.text(raw["title"], f"{pointer}/title", MAX_TITLE),
+        purpose=declaration.text(raw["purpose"], f"{pointer}/purpose", MAX_PURPOSE),
+        direction=Direction(declaration.one_of(raw["direction"], f"{pointer}/direction", tuple(Direction))),
+        host=declaration.one_of(raw["host"], f"{pointer}/host", hosts),
+        rate=declaration.integer(raw["rate"], f"{pointer}/rate", 1, MAX_RATE),
+        schema=parse_schema(raw["payload"], f"{pointer}/payload"),
+    )

@@ -9,7 +9,7 @@ MAX_POINTER = 256  # characters
 MAX_POINTERS = 16
 
 
-class Refusal(Exception):  # noqa: N818  # a verdict, not an error
+class Refusal(Exception):  # a verdict, not an error
     """A message does not conform.
 
     ``reason``: why; ``detail``: rule and remedy in words, at most 512 characters; ``pointers``: the members meant, as JSON
