@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -80,8 +79,7 @@ class Channel(asyncio.Protocol):
         self.uid = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self.uid = peer_uid(transport.get_extra_info("socket"))
         self._made(self)
 
@@ -171,7 +169,7 @@ async def serve(path: Path, factory: Callable[[], Channel], uids: Iterable[int] 
 
     path.unlink(missing_ok=True)
     server = await asyncio.get_running_loop().create_unix_server(guarded, str(path))
-    os.chmod(path, 0o660)
+    path.chmod(0o660)
     return server
 
 

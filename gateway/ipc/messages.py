@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Message(msgspec.Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="message", array_like=True, forbid_unknown_fields=True):
     """Base of everything that travels between processes."""
 
 
