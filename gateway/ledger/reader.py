@@ -188,7 +188,7 @@ class Reader:
     def queue(self, limit: int = 1000) -> list[Queued]:
         """Messages that wait for their vendor, oldest first."""
         rows = self._all("SELECT seq, id, device, host, at, tries, next_at, reason FROM outbox ORDER BY seq LIMIT ?", limit)
-        return [Queued(seq, *rest, _reason(reason)) for seq, *rest, reason in rows]
+        return [Queued(*(*row[:-1], _reason(row[-1]))) for row in rows]
 
     def head(self) -> tuple[int, bytes]:
         """The last record's seq and hash; keep it elsewhere to notice a ledger that was cut short."""
@@ -230,5 +230,6 @@ def _reason(code: int) -> Reason | None:
 
 
 def _record(row: Any) -> Record:
-    seq, *head, reason, detail, pointers, digest = row
-    return Record(seq, *head, _reason(reason), detail, tuple(msgspec.json.decode(pointers)) if pointers else (), digest)
+    code, detail, pointers, digest = row[11:]
+    pointed = tuple(msgspec.json.decode(pointers)) if pointers else ()
+    return Record(*(*row[:11], _reason(code), detail, pointed, digest))

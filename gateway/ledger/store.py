@@ -438,7 +438,7 @@ class Store:
                 " WHERE o.host = ? ORDER BY o.seq LIMIT ?",
                 (host, limit + len(omit)),
             )
-            return [Waiting(seq, *names, b"") for seq, *names, at in rows if seq not in omit and at < before]
+            return [Waiting(s, i, d, v, h, t, b"") for s, i, d, v, h, t, at in rows if s not in omit and at < before]
 
         return self._read(read)
 
