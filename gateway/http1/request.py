@@ -1,10 +1,16 @@
-"""stub"""
+"""Requests from a device. It must never hand up a request before every byte of it was judged, nor hold two at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.http1.violation import Limits
+import httptools
+
+from gateway.http1 import grammar
+from gateway.http1.head import HeadReader
+from gateway.http1.llhttp import Reading
+from gateway.http1.violation import Limits, Violation
+from gateway.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +29,98 @@ class Request:
 
 
 class RequestParser:
-    """One connection's requests, one at a time."""
+    """One connection's requests, one at a time: after a Request, ``answered()`` lets the next one come.
+
+    The verdict on a stream of bytes does not depend on how it was cut, with one exception that cannot be otherwise: bytes
+    after a whole request are a violation, and if they come in the same piece, that request is not handed up.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._head = HeadReader(grammar.REQUEST_HEAD, grammar.check_request_line, limits.head_bytes, 400, 431)
+        self._buffer = bytearray()
+        self._over: Violation | None = None
+        self._waiting = False  # a request was handed up and is not answered
+        self._reset()
+
+    def _reset(self) -> None:
+        self._head.reset()
+        self._buffer.clear()
+        self._reading: Reading | None = None
+        self._head_size = 0
+        self._body_size = 0
 
     @property
     def started(self) -> bool:
         """Whether a request has begun and is not complete."""
-        raise NotImplementedError
+        return bool(self._buffer)
 
     def feed(self, data: bytes) -> Request | None:
         """The request that ``data`` completes, if it does. Raises Violation; the connection is then over."""
-        raise NotImplementedError
+        if self._over:
+            raise self._over
+        if not data:
+            return None
+        try:
+            return self._feed(data)
+        except Violation as violation:
+            self._over = violation
+            self._buffer.clear()
+            raise
 
     def answered(self) -> None:
-        """The request was answered; the next may come."""
-        raise NotImplementedError
+        """The request was answered; the next may come. Raises RuntimeError where there was none (our own fault)."""
+        if not self._waiting:
+            raise RuntimeError("no request was waiting for an answer")
+        self._waiting = False
+
+    def _feed(self, data: bytes) -> Request | None:
+        if self._waiting:
+            raise Violation(Reason.HTTP_PIPELINING, 400, "a request came before the answer to the last; wait for it")
+        buffer = self._buffer
+        buffer += data
+        reading = self._reading
+        if reading is None:
+            self._head_size = self._head.find(buffer)
+            if not self._head_size:
+                return None
+            reading = self._reading = self._begin(bytes(buffer[: self._head_size]))
+        missing = self._head_size + self._body_size - len(buffer)
+        if missing > 0:
+            return None
+        if missing < 0:
+            raise Violation(
+                Reason.HTTP_PIPELINING, 400, "more bytes than Content-Length says, or a second request; wait for the answer"
+            )
+        return self._finish(reading)
+
+    def _begin(self, head: bytes) -> Reading:
+        """Judge a whole head. Raises Violation."""
+        fields = grammar.split_fields(head)
+        by_name = grammar.check_fields(fields, self.limits.header_count, answer=False)
+        grammar.check_host(by_name.get("host"))
+        if "transfer-encoding" in by_name:
+            raise Violation(Reason.HTTP_FRAMING, 501, "transfer codings are not taken; send Content-Length instead")
+        value = by_name.get("content-length")
+        if head.startswith(b"GET "):
+            if value not in {None, "0"}:
+                raise Violation(Reason.HTTP_FRAMING, 400, "a GET has no content; leave it out")
+        elif value is None:
+            raise Violation(Reason.HTTP_FRAMING, 411, "a POST has a Content-Length; send it")
+        self._body_size = grammar.length(value or "0", self.limits.body_bytes, answer=False)
+        reading = Reading(httptools.HttpRequestParser, 400)
+        reading.feed(head)
+        reading.agree(reading.headed and reading.fields == fields and reading.complete == (not self._body_size))
+        return reading
+
+    def _finish(self, reading: Reading) -> Request:
+        if self._body_size:
+            reading.feed(bytes(self._buffer[self._head_size :]))
+        content = reading.content(self._body_size)
+        fields = tuple(reading.fields)
+        close = any(name == "connection" and value.lower() == "close" for name, value in fields)
+        request = Request(reading.method, reading.url.decode("ascii"), fields, content, close)
+        reading.release()
+        self._reset()
+        self._waiting = True
+        return request

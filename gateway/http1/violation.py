@@ -16,7 +16,7 @@ class Limits:
     body_bytes: int = 65_536
 
 
-class Violation(Exception):  # noqa: N818  # a verdict, not an error
+class Violation(Exception):  # a verdict, not an error
     """The peer broke HTTP or our narrower rules. ``status``: the answer it deserves; the connection ends after it."""
 
     def __init__(self, reason: Reason, status: int, detail: str) -> None:
