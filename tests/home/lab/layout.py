@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-SAMPLES = CHECKOUT / "tests" / "samples"
+# The benchmark starts a home of its own: other manifests, and settings added to those below.
+SAMPLES = Path(os.environ.get("MUDROOM_LAB_SAMPLES", CHECKOUT / "tests" / "samples"))
+MORE_SETTINGS = os.environ.get("MUDROOM_LAB_SETTINGS", "")  # a TOML file with tables that the home's own lack
 
 RUN = Path("/run/mudroom-lab")
 STATE = Path("/var/lib/mudroom-lab")
@@ -152,5 +155,5 @@ address6 = "{DMZ6}/64"
 
 [courier]
 authorities = "{RUN}/internet/ca.pem"
-"""
+""" + (Path(MORE_SETTINGS).read_text() if MORE_SETTINGS else "")
 SETTINGS_FILE = RUN / "gateway" / "mudroom.toml"

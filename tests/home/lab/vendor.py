@@ -13,7 +13,7 @@ import json
 import ssl
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import uvloop
@@ -63,8 +63,7 @@ class Connection(asyncio.Protocol):
         self._body = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's TLS transport does not inherit from asyncio's
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -137,7 +136,11 @@ async def main() -> None:
     parser.add_argument("--answers", type=Path)
     parser.add_argument("address", nargs="+")
     options = parser.parse_args()
-    answers = {name: json.dumps(value).encode() for name, value in json.loads(options.answers.read_text()).items()} if options.answers else {}
+    answers = (
+        {name: json.dumps(value).encode() for name, value in json.loads(options.answers.read_text()).items()}
+        if options.answers
+        else {}
+    )
     vendor = Vendor(options.folder, answers)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
