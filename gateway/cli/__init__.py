@@ -60,7 +60,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)  # as if SIGPIPE had ended us: the reader (head, less) has seen enough
     except (ConfigError, RegistryError, ManifestError, NoAnswer, PermissionError, *_lazy_errors()) as error:
-        print(f"mudroom: {error}", file=sys.stderr)  # noqa: T201
+        print(f"mudroom: {error}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -19,10 +19,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 def show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool, empty: str = "Nothing yet.") -> None:
     """Print ``rows`` (column name to value). ``empty`` is said where there are none."""
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False, default=str))  # noqa: T201
+        print(json.dumps(rows, ensure_ascii=False, default=str))
         return
     if not rows:
-        print(empty)  # noqa: T201
+        print(empty)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

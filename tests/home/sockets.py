@@ -87,7 +87,8 @@ class Frame:
 
     def __str__(self) -> str:
         way = "out" if self.outgoing else "in"
-        return f"{way} {self.source or self.ethertype}:{self.ports[0]} -> {self.destination}:{self.ports[1]} proto {self.protocol}, {len(self.data)} bytes"
+        ends = f"{self.source or hex(self.ethertype)}:{self.ports[0]} -> {self.destination}:{self.ports[1]}"
+        return f"{way} {ends} protocol {self.protocol}, {len(self.data)} bytes"
 
 
 class Capture:

@@ -120,7 +120,7 @@ def supervise(progress: int) -> int:
     return 0
 
 
-def _teller(pipe: IO[str]):  # noqa: ANN202
+def _teller(pipe: IO[str]):
     def tell(line: str) -> None:
         with contextlib.suppress(BrokenPipeError, ValueError):
             pipe.write(line + "\n")

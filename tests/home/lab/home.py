@@ -93,7 +93,9 @@ def folders() -> None:
 def install() -> None:
     """A copy of the gateway where its unprivileged processes can read it, compiled, as on the appliance."""
     for part in ("gateway", "ebpf"):
-        shutil.copytree(layout.CHECKOUT / part, layout.APP / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        shutil.copytree(
+            layout.CHECKOUT / part, layout.APP / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+        )
     compileall.compile_dir(layout.APP / "gateway", quiet=2, workers=1)
     script = layout.APP / "bin" / "mudroom"
     script.parent.mkdir(exist_ok=True)
@@ -137,7 +139,7 @@ def internet_units(home: layout.Home) -> list[Unit]:
         )
         + "\n"
     )
-    (folder / "chrony.conf").write_text("local stratum 2\nallow\nport 123\ncmdport 0\n" f"pidfile {folder}/chronyd.pid\n")
+    (folder / "chrony.conf").write_text(f"local stratum 2\nallow\nport 123\ncmdport 0\npidfile {folder}/chronyd.pid\n")
     units.append(Unit("isp-names", layout.INTERNET, ("dnsmasq", f"--conf-file={folder}/dnsmasq.conf"), notifies=False))
     units.append(Unit("isp-time", layout.INTERNET, _chronyd(folder / "chrony.conf"), notifies=False))
     return units
@@ -232,7 +234,9 @@ async def addressed(device: layout.Device, timeout: float = 25.0) -> dict[str, s
         async with asyncio.timeout(timeout):
             while True:
                 links = json.loads(wires.run("ip", "-n", device.namespace, "-j", "address", "show", "dev", "eth0"))
-                found = {a["family"]: a["local"] for a in links[0]["addr_info"] if a["scope"] == "global" and not a.get("tentative")}
+                found = {
+                    a["family"]: a["local"] for a in links[0]["addr_info"] if a["scope"] == "global" and not a.get("tentative")
+                }
                 if {"inet", "inet6"} <= found.keys():
                     return {"v4": found["inet"], "v6": found["inet6"]}
                 await asyncio.sleep(0.1)
@@ -292,9 +296,7 @@ def description(home: layout.Home, addresses: dict[layout.Device, dict[str, str]
                 "vendor": device.vendor,
                 "mac": device.mac,
                 **addresses[device],
-                "files": {
-                    name: str(device.folder / name) for name in ("ca.pem", "cert.pem", "key.pem", "message.json", "url")
-                },
+                "files": {name: str(device.folder / name) for name in ("ca.pem", "cert.pem", "key.pem", "message.json", "url")},
             }
             for device in home.devices
         },

@@ -1,0 +1,148 @@
+"""`mudroom messages`, `mudroom drops` and `mudroom ledger …`: what devices said, what they tried, and whether the record is whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli.output import Json, console, plain, show, when
+from gateway.cli.state import State
+from gateway.ledger.reader import MessageRecord, Reader, Record
+from gateway.reasons import Reason
+
+DeviceOption = Annotated[str | None, typer.Option("--device", "-d", help="Only this device (id, or MAC of an unknown one)")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many, newest first")]
+
+ledger_app = typer.Typer(help="Check the record.", no_args_is_help=True)
+
+
+def messages(
+    context: typer.Context,
+    message: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show one message whole")] = None,
+    device: DeviceOption = None,
+    refused: Annotated[bool, typer.Option("--refused", help="Messages that were refused instead of those that left")] = False,
+    limit: Limit = 20,
+    as_json: Json = False,
+) -> None:
+    """What devices said, as it left and what became of it."""
+    with _reader(context) as reader:
+        if message is not None:
+            _one(reader, message, as_json)
+        elif refused:
+            rows = [_refusal(record) for record in reader.refusals(limit, device=device)]
+            show(("at", "device", "type", "reason", "pointers", "detail"), rows, as_json, empty="Nothing was refused yet.")
+        else:
+            rows = [_message(record) for record in reader.messages(limit, device=device)]
+            show(("at", "device", "vendor", "host", "type", "state", "status", "id"), rows, as_json, empty="No message yet.")
+
+
+def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = False) -> None:
+    """What devices tried and could not, in words, with where they wanted to go."""
+    with _reader(context) as reader:
+        rows = _drops(reader, device)
+    if not as_json:
+        for row in rows:
+            row["towards"] = ", ".join(_destination(place) for place in row["destinations"][:3])
+            row["last"] = when(row["last"])
+    columns = ("device", "reason", "count", "layer", "last", "words", "towards")
+    show(columns, rows, as_json, empty="Nothing was dropped yet.")
+
+
+@ledger_app.command()
+def verify(context: typer.Context, as_json: Json = False) -> None:
+    """Walk the hash chain; exit code 3 where a record is missing or was changed."""
+    with _reader(context) as reader:
+        found = reader.verify()
+    row = {"records": found.records, "head": found.head.hex(), "broken": found.broken, "why": found.why}
+    show(("records", "head", "broken", "why"), [row], as_json)
+    if found.broken is not None:
+        raise typer.Exit(3)
+
+
+def _reader(context: typer.Context) -> Reader:
+    state: State = context.obj
+    return Reader(state.config.paths.ledger)
+
+
+def _one(reader: Reader, id: str, as_json: bool) -> None:
+    found = reader.message(id)
+    if found is None:
+        raise typer.BadParameter(f"there is no message {id}; `mudroom messages` lists them")
+    row = _message(found)
+    row["sent_by_device"] = found.message.original.decode(errors="replace")
+    row["left_the_home"] = found.message.outgoing.decode(errors="replace")
+    row["answer"] = found.answer.outgoing.decode(errors="replace") if found.answer else ""
+    if as_json:
+        show((), [row], as_json)
+        return
+    out = console()
+    for name, value in row.items():
+        out.print(f"{name}: {plain(value)}", soft_wrap=True)
+    out.print("payload:")
+    for line in json.dumps(json.loads(found.message.outgoing)["payload"], indent=2, ensure_ascii=False).splitlines():
+        out.print("  " + plain(line), soft_wrap=True)
+
+
+def _message(record: MessageRecord) -> dict[str, Any]:
+    message, answer = record.message, record.answer
+    return {
+        "at": when(message.at),
+        "device": message.device,
+        "vendor": message.vendor,
+        "host": message.host,
+        "type": message.type,
+        "state": record.state,
+        "status": answer.status if answer else None,
+        "tries": record.tries,
+        "id": message.id,
+    }
+
+
+def _refusal(record: Record) -> dict[str, Any]:
+    return {
+        "at": when(record.at),
+        "device": record.device,
+        "host": record.host,
+        "type": record.type,
+        "reason": record.reason.label if record.reason else "",
+        "pointers": " ".join(record.pointers),
+        "detail": record.detail,
+        "original": record.original.decode(errors="replace"),
+    }
+
+
+def _drops(reader: Reader, device: str | None) -> list[dict[str, Any]]:
+    """One row for each device and reason. The kernel counts packets exactly and samples destinations; the rest is counted whole."""
+    rows: dict[tuple[str, Reason], dict[str, Any]] = {}
+
+    def row(name: str, reason: Reason, layer: str) -> dict[str, Any]:
+        fresh = {"device": name, "reason": reason.label, "words": reason.words, "layer": layer, "count": 0, "last": 0}
+        return rows.setdefault((name, reason), fresh | {"destinations": []})
+
+    for packets in reader.counters(device):
+        if packets.reason and not packets.reason.passes:
+            row(packets.device, packets.reason, "kernel")["count"] += packets.packets
+    for attempt in reader.attempts(device, limit=100_000):
+        if attempt.reason is None:
+            continue
+        found = row(attempt.device, attempt.reason, attempt.layer)
+        if attempt.layer != "kernel":
+            found["count"] += attempt.count
+        found["last"] = max(found["last"], attempt.last)
+        place = {name: getattr(attempt, name) for name in ("protocol", "destination", "port", "count", "first", "last")}
+        found["destinations"].append(place)
+    for refused in reader.refusal_counts(device):
+        if refused.reason:
+            found = row(refused.device, refused.reason, "judge")
+            found["count"] += refused.count
+            found["last"] = max(found["last"], refused.last)
+    for found in rows.values():
+        found["destinations"].sort(key=lambda place: -place["count"])
+    return sorted(rows.values(), key=lambda found: (found["device"], -found["count"]))
+
+
+def _destination(place: dict[str, Any]) -> str:
+    port = f":{place['port']}" if place["port"] else ""
+    return f"{place['destination']}{port} ×{place['count']}"

@@ -1,0 +1,26 @@
+"""The running virtual home, started once for all tests of this folder and removed after them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.home.client import Here
+from tests.home.lab.__main__ import down, up
+from tests.home.staging import stage
+
+
+@pytest.fixture(scope="session")
+def here() -> Iterator[Here]:
+    """The home, ready."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    assert up() == 0, "the virtual home did not start; see the lines above"
+    try:
+        home = Here()
+        stage(home)
+        yield home
+    finally:
+        down(quiet=True)

@@ -1,0 +1,87 @@
+"""Every way out that we could think of, tried with the real tool, from a standard, a local and an unknown device: shut."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.home.client import Here, eventually, run_in
+from tests.home.lab import layout
+from tests.home.scenes import SCENES, Scene
+from tests.home.sockets import Capture
+from tests.home.watch import leaks_from_devices, leaks_to_internet
+
+
+@pytest.mark.parametrize("number", [1, 3, 4])
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title.replace(" ", "-"))
+def test_nothing_comes_out_and_the_reason_is_told(here: Here, number: int, scene: Scene) -> None:
+    expected = scene.expected(here.device(number)["kind"])
+    before = here.reasons(number)
+    with (
+        Capture(layout.INTERNET) as wan,
+        Capture(layout.LAPTOP) as lan,
+        Capture(layout.namespace(2)) as neighbour,
+    ):
+        run_in(layout.namespace(number), *scene.argv(here, number), timeout=scene.timeout, cwd=here.folder(number))
+
+        def counted() -> bool:
+            now = here.reasons(number)
+            return any(now.get(reason, 0) > before.get(reason, 0) for reason in expected)
+
+        eventually(counted, f"{' or '.join(expected)} is counted; now {here.reasons(number)}, before {before}")
+    assert leaks_to_internet(wan.frames, here) == []
+    assert leaks_from_devices(lan.frames) == []
+    assert leaks_from_devices(neighbour.frames) == []
+    assert here.received("tracker") == []
+
+
+def test_a_port_scan_of_everything_comes_to_nothing(here: Here) -> None:
+    with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan:
+        for target in (layout.FOREIGN4, here.facts["laptop"]["v4"], layout.DMZ4):
+            done = run_in(layout.namespace(4), "nmap", "-n", "-Pn", "-sS", "-F", "--max-retries", "0", target, timeout=30)
+            assert "/tcp open" not in done.out, done.out
+    assert leaks_to_internet(wan.frames, here) == []
+    assert leaks_from_devices(lan.frames) == []
+
+
+def test_a_refusal_names_field_rule_and_remedy(here: Here) -> None:
+    envelope = json.loads((here.folder(1) / "message.json").read_text())
+    envelope["payload"]["tracking"] = "c2VjcmV0"
+    done = here.curl(1, data=json.dumps(envelope))
+    body, status = done.out.rsplit("\n", 1)
+    problem = json.loads(body)
+    assert 400 <= int(status) < 500
+    assert problem["pointers"] == ["/payload/tracking"]
+    assert problem["type"].endswith("not-declared")
+    assert problem["detail"]
+
+
+def test_the_door_has_no_way_out(here: Here) -> None:
+    """A process with the door's user, in the gateway, reaches neither the internet nor the LAN, whatever it connects."""
+    isp = here.facts["internet"]["v4"]
+    probe = (
+        "import socket,sys\n"
+        "for family, target in ((socket.AF_INET, sys.argv[1]), (socket.AF_INET6, sys.argv[2])):\n"
+        "    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):\n"
+        "        s = socket.socket(family, kind); s.settimeout(1)\n"
+        "        try:\n"
+        "            s.connect((target, 443)); s.send(b'secret')\n"
+        "        except OSError: pass\n"
+    )
+    targets = [(isp, here.facts["internet"]["v6"]), (here.facts["laptop"]["v4"], here.facts["laptop"]["v6"])]
+    for user in ("mudroom-door", "mudroom-names", "mudroom-signer", "mudroom-ledger"):
+        with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan:
+            for v4, v6 in targets:
+                run_in(layout.GATEWAY, "setpriv", "--reuid", user, "--clear-groups", "python3", "-c", probe, v4, v6)
+        assert leaks_to_internet(wan.frames, here) == [], user
+        assert [f for f in lan.frames if 443 in f.ports and not f.outgoing] == [], user
+
+
+def test_the_courier_reaches_the_internet_only(here: Here) -> None:
+    probe = "import socket,sys; s=socket.socket(); s.settimeout(1); s.connect_ex((sys.argv[1], int(sys.argv[2])))"
+    for target, port in ((here.facts["laptop"]["v4"], "443"), (here.device(1)["v4"], "443"), (layout.FOREIGN4, "22")):
+        with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan, Capture(layout.namespace(1)) as device:
+            run_in(layout.GATEWAY, "setpriv", "--reuid", "mudroom-courier", "--clear-groups", "python3", "-c", probe, target, port)
+        seen = [f for f in [*wan.frames, *lan.frames, *device.frames] if f.destination == target and f.protocol == 6]
+        assert seen == [], target
