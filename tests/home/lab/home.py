@@ -112,6 +112,11 @@ def internet_units(home: layout.Home) -> list[Unit]:
     for vendor in home.vendors:
         vendor.folder.mkdir(parents=True, exist_ok=True)
         vendor.received.touch()
+        if vendor.manifest:
+            document = json.loads(vendor.manifest.read_text())
+            for message in document["ietf-mud:mud"]["clear-envelope"]["messages"].values():
+                message["rate"] = 3_600_000
+            vendor.approved.write_text(json.dumps(document, indent=1))
         key = papers.new_key(vendor.folder / "key.pem")
         certificate = vendor.folder / "cert.pem"
         certificate.write_bytes(authority.issue(key.public_key(), vendor.name, tuple(vendor.hosts)) + authority.pem)
@@ -224,7 +229,7 @@ async def admit(device: layout.Device, home: layout.Home) -> None:
         request.write_bytes(papers.request(key, device.id))
         (device.folder / "cert.pem").write_text(await mudroom("devices", "certify", device.id, str(request)))
     if device.kind == "standard" and vendor.manifest is not None:
-        await mudroom("devices", "approve", device.id, str(vendor.manifest))
+        await mudroom("devices", "approve", device.id, str(vendor.approved))
     shutil.copyfile(layout.STATE / "state" / "pki" / "ca.pem", device.folder / "ca.pem")
 
 
@@ -304,7 +309,7 @@ def description(home: layout.Home, addresses: dict[layout.Device, dict[str, str]
             vendor.name: {
                 "hosts": {host: {"v4": v4, "v6": v6} for host, (v4, v6) in vendor.hosts.items()},
                 "received": str(vendor.received),
-                "manifest": str(vendor.manifest) if vendor.manifest else None,
+                "manifest": str(vendor.approved) if vendor.manifest else None,
             }
             for vendor in home.vendors
         },

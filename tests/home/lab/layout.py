@@ -52,6 +52,11 @@ class Vendor:
         return RUN / "vendors" / self.name
 
     @property
+    def approved(self) -> Path:
+        """The manifest as the home's owner approves it: the sample, with rates that leave room for tests."""
+        return self.folder / "manifest.json"
+
+    @property
     def received(self) -> Path:
         """One line for each request."""
         return self.folder / "received.jsonl"
@@ -152,6 +157,11 @@ mode = "bridge"
 ports = ["port1", "port2", "port3", "port4"]
 address4 = "{DMZ4}/24"
 address6 = "{DMZ6}/64"
+
+[ledger]
+messages_per_day = 10000000
+bytes_per_day = 100000000000
+queue_per_device = 200000
 
 [courier]
 authorities = "{RUN}/internet/ca.pem"
