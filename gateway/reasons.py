@@ -114,6 +114,7 @@ class Reason(Enum):
     VENDOR_ANSWER = (164, "vendor-answer", "the vendor's answer does not conform")
     EXPIRED = (165, "expired", "the vendor could not be reached for so long that the message was given up")
     WITHDRAWN = (166, "withdrawn", "the owner withdrew the device or its manifest before the message had left")
+    VENDOR_BUSY = (167, "vendor-busy", "the vendor asked to try again later")
 
     def __init__(self, code: int, label: str, words: str) -> None:
         self.code = code

@@ -1,0 +1,176 @@
+"""The courier's process: takes committed messages from the ledger, sends each to its vendor host, tells what came of it.
+
+It must never send anything that did not come from the ledger over a living link, nor to a host that the device's
+approved manifest of this moment does not name, nor to an address inside the home.
+
+Why not a kept HTTP client: httpx, the candidate in our lock's reach, costs several times the CPU of this room's whole budget
+for a message, and like its peers follows, decodes and tolerates more than the standard allows (content codings, 1xx, trailers,
+bare line feeds). Here ``gateway.http1``, the strict reader that the door uses too, stands on a kept parser (llhttp), and
+asyncio's streams carry it; so one grammar judges both legs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from gateway import service
+from gateway.config import Config
+from gateway.courier.job import Job, job_for
+from gateway.courier.pair import Pair, Terms
+from gateway.courier.permission import Permissions
+from gateway.courier.resolver import Lookup, Resolver, system_lookup
+from gateway.courier.trust import Authorities
+from gateway.courier.verdict import weigh
+from gateway.http1.response import Response
+from gateway.http1.violation import Limits
+from gateway.ipc import channel as ipc
+from gateway.ipc.channel import Channel
+from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Status
+from gateway.reasons import Reason
+from gateway.registry import RegistryError, RegistryFile
+from gateway.standard.judge import Judge
+
+log = logging.getLogger(__name__)
+SWEEP_SECONDS = 0.5
+HEAD_BYTES = 16_384  # a vendor's load balancer adds fields of its own
+HEADER_COUNT = 64
+MOST_DETAIL = 512
+
+
+class Courier:
+    """Joins the ledger's link and the pairs."""
+
+    def __init__(self, config: Config, lookup: Lookup) -> None:
+        courier = config.courier
+        home = (config.lan.ipv4.network, config.dmz.ipv4.network, config.dmz.pool_ipv4)
+        home6 = (config.lan.ipv6.network, config.dmz.ipv6.network, config.dmz.pool_ipv6)
+        self._registry = RegistryFile(config.paths.registry)
+        self._permissions = Permissions(courier.max_answer)
+        self._resolver = Resolver((*home, *home6), lookup)
+        self._terms = Terms(
+            resolver=self._resolver,
+            authorities=Authorities(Path(courier.authorities)),
+            limits=Limits(head_bytes=HEAD_BYTES, header_count=HEADER_COUNT, body_bytes=courier.max_answer),
+            connect_seconds=courier.connect_seconds,
+            answer_seconds=courier.answer_seconds,
+            most=courier.connections_per_pair,
+            still_permitted=self._still_permitted,
+            done=self._done,
+            failed=self._failed,
+        )
+        self._pairs: dict[tuple[str, str], Pair] = {}
+        self._ledger: Channel | None = None
+        self.counts = {"delivered": 0, "deferred": 0, "withdrawn": 0}
+
+    def channel(self) -> Channel:
+        """A new link to the ledger."""
+        return Channel(Deliver, self._deliver, self._lost, self._made)
+
+    def asked(self, channel: Channel, message: AskStatus) -> None:
+        """Root asks how it goes."""
+        facts = {name: str(number) for name, number in self.counts.items()}
+        facts["connections"] = str(sum(pair.connections for pair in self._pairs.values()))
+        facts["ledger"] = "connected" if self._ledger is not None else "absent"
+        channel.send(Status("courier", self._ledger is not None, facts))
+
+    async def sweep(self) -> None:
+        """The one clock for answers and idle connections. Cancel to end."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = time.monotonic()
+            for key, pair in list(self._pairs.items()):
+                pair.sweep(now)
+                if pair.empty:
+                    del self._pairs[key]
+
+    async def close(self) -> None:
+        """End every connection."""
+        for pair in self._pairs.values():
+            await pair.close()
+        self._resolver.close()
+
+    # --- the ledger's link ---
+
+    def _made(self, channel: Channel) -> None:
+        self._ledger = channel
+        service.notify("STATUS=connected to the ledger")
+
+    def _lost(self, channel: Channel) -> None:
+        if channel is self._ledger:
+            self._ledger = None
+            service.notify("STATUS=NOT READY: the ledger is away")
+            for pair in self._pairs.values():
+                pair.abandon()
+
+    def _report(self, message: Delivered | Deferred) -> None:
+        self.counts["delivered" if isinstance(message, Delivered) else "deferred"] += 1
+        if self._ledger is not None:
+            self._ledger.send(message)
+
+    def _deliver(self, channel: Channel, deliver: Any) -> None:
+        judge = self._permitted(deliver)
+        if judge is None:
+            return
+        try:
+            job = job_for(deliver, judge)
+        except ValueError as error:
+            detail = f"cannot be written as HTTP: {error}"[:MOST_DETAIL]
+            self._report(Delivered(deliver.id, 0, Reason.JUDGE_ERROR.code, detail, b"", b"", ""))
+            return
+        key = (deliver.device, deliver.host)
+        pair = self._pairs.get(key)
+        if pair is None:
+            pair = self._pairs[key] = Pair(deliver.host, self._terms)
+        pair.put(job)
+
+    def _permitted(self, deliver: Deliver) -> Judge | None:
+        """The judge of the answer; None where the message must not leave, which the ledger has then been told."""
+        try:
+            judge = self._permissions.judge_for(self._registry.current(), deliver)
+        except RegistryError as error:
+            log.critical("nothing leaves: %s", error)
+            self._report(Deferred(deliver.id, Reason.JUDGE_ERROR.code, str(error)[:MOST_DETAIL], 0))
+            return None
+        if judge is None:
+            self.counts["withdrawn"] += 1
+            self._report(Delivered(deliver.id, 0, Reason.WITHDRAWN.code, Reason.WITHDRAWN.words, b"", b"", ""))
+        return judge
+
+    # --- what pairs tell ---
+
+    def _still_permitted(self, job: Job) -> bool:
+        return self._permitted(job.deliver) is not None
+
+    def _done(self, job: Job, response: Response) -> None:
+        self._report(weigh(job.deliver.id, job.judge, response))
+
+    def _failed(self, job: Job, reason: Reason, detail: str) -> None:
+        self._report(Deferred(job.deliver.id, reason.code, detail[:MOST_DETAIL], 0))
+
+
+async def serve(config: Config, stop: asyncio.Event, lookup: Lookup = system_lookup) -> None:
+    """Run until ``stop`` is set. ``lookup``: how names become addresses; what it says is held against the same table."""
+    courier = Courier(config, lookup)
+    own = config.paths.socket("courier")
+    own.parent.mkdir(parents=True, exist_ok=True)
+    server = await ipc.serve(own, lambda: Channel(AskStatus, courier.asked), uids=())
+    tasks = [
+        asyncio.ensure_future(ipc.keep_connected(config.paths.socket("ledger"), courier.channel)),
+        asyncio.ensure_future(courier.sweep()),
+    ]
+    service.ready("waiting for the ledger")
+    try:
+        await stop.wait()
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await courier.close()

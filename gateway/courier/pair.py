@@ -1,0 +1,215 @@
+"""The connections of one device to one vendor host, and the messages that wait for one of them.
+
+It must never lend a connection to another pair: two devices at one vendor share nothing that could link them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from gateway.courier.connection import Connection
+from gateway.courier.job import Job
+from gateway.courier.resolver import ForbiddenAddress, NoAddress, Resolver
+from gateway.courier.trust import ALPN, Authorities
+from gateway.http1.response import Response
+from gateway.http1.violation import Limits, Violation
+from gateway.reasons import Reason
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What all pairs have in common. Seconds; ``most``: connections per pair."""
+
+    resolver: Resolver
+    authorities: Authorities
+    limits: Limits
+    connect_seconds: float
+    answer_seconds: float
+    most: int
+    still_permitted: Callable[[Job], bool]
+    done: Callable[[Job, Response], None]
+    failed: Callable[[Job, Reason, str], None]
+
+
+class Pair:
+    """Owner of its connections."""
+
+    def __init__(self, host: str, terms: Terms) -> None:
+        self._host = host
+        self._terms = terms
+        self._queue: deque[Job] = deque()  # as long as the ledger's window lets it be
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is open, opening or waiting."""
+        return not (self._queue or self._open or self._opening)
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def put(self, job: Job) -> None:
+        """Send ``job`` on a free connection, or let it wait for one."""
+        while self._idle:
+            connection = self._idle.pop()  # the one used last: the others grow old and are closed
+            if connection.usable:
+                connection.send(job, time.monotonic() + self._terms.answer_seconds)
+                return
+        self._queue.append(job)
+        self._grow()
+
+    def sweep(self, now: float) -> None:
+        """End what took too long or idled too long."""
+        late = [connection for connection in self._open if connection.deadline <= now]
+        for connection in late:
+            if connection.job is None:
+                connection.close()
+                continue
+            job, connection.job = connection.job, None
+            connection.abort()
+            self._fail(job, Reason.VENDOR_UNREACHABLE, f"no answer within {self._terms.answer_seconds:g} s")
+
+    def abandon(self) -> None:
+        """The ledger is gone: nothing more leaves, and what is under way has nobody to report to."""
+        self._queue.clear()
+        for connection in list(self._open):
+            if connection.job is not None:
+                connection.job = None
+                connection.abort()
+
+    async def close(self) -> None:
+        """End everything."""
+        self.abandon()
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        for connection in list(self._open):
+            connection.abort()
+
+    # --- what connections tell ---
+
+    def answered(self, connection: Connection, job: Job, response: Response) -> None:
+        self._terms.done(job, response)
+        self._free(connection)
+
+    def violated(self, connection: Connection, job: Job, violation: Violation) -> None:
+        # Whether the vendor took the message cannot be known, so it is sent again; its id keeps that harmless.
+        self._terms.failed(job, Reason.VENDOR_ANSWER, violation.detail)
+
+    def lost(self, connection: Connection, job: Job | None, *, heard: bool) -> None:
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if job is not None:
+            if connection.uses > 1 and not heard and not job.retried:
+                # the vendor closed an idle connection at the moment at which we took it (RFC 9112 section 9.3.1)
+                job.retried = True
+                self._queue.appendleft(job)
+            else:
+                self._fail(job, Reason.VENDOR_UNREACHABLE, "the vendor closed the connection before it answered")
+        self._grow()
+
+    # --- within ---
+
+    def _free(self, connection: Connection) -> None:
+        now = time.monotonic()
+        while self._queue and connection.usable:
+            job = self._queue.popleft()
+            if self._terms.still_permitted(job):
+                connection.send(job, now + self._terms.answer_seconds)
+                return
+        if connection.usable:
+            connection.deadline = now + IDLE_SECONDS
+            self._idle.append(connection)
+
+    def _fail(self, job: Job, reason: Reason, detail: str) -> None:
+        """``job`` and whatever waits behind it: the ledger holds them all back together."""
+        waiting = [job, *self._queue]
+        self._queue.clear()
+        for each in waiting:
+            self._terms.failed(each, reason, detail)
+
+    def _grow(self) -> None:
+        while len(self._opening) < len(self._queue) and len(self._open) + len(self._opening) < self._terms.most:
+            task = asyncio.get_running_loop().create_task(self._connect())
+            self._opening.add(task)
+            task.add_done_callback(self._opened)
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: connecting failed in an unforeseen way", self._host, exc_info=error)
+            self._fail_queue(Reason.VENDOR_UNREACHABLE, "connecting failed")
+
+    def _fail_queue(self, reason: Reason, detail: str) -> None:
+        if self._queue:
+            self._fail(self._queue.popleft(), reason, detail)
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._first_that_answers()
+        except ForbiddenAddress as error:
+            self._fail_queue(Reason.VENDOR_ADDRESS, str(error))
+        except ssl.SSLError as error:
+            self._fail_queue(Reason.VENDOR_TLS, _told(error))
+        except (OSError, TimeoutError) as error:
+            self._fail_queue(Reason.VENDOR_UNREACHABLE, _told(error))
+        else:
+            if not connection.usable:
+                self._fail_queue(Reason.VENDOR_UNREACHABLE, "the vendor closed the connection at once")
+                return
+            self._open.add(connection)
+            self._free(connection)
+
+    async def _first_that_answers(self) -> Connection:
+        """Try the addresses in order, each for a fair part of the time. Raises OSError."""
+        terms = self._terms
+        loop = asyncio.get_running_loop()
+        failure: OSError = NoAddress(f"{self._host} has no address")
+        async with asyncio.timeout(terms.connect_seconds):
+            addresses = await terms.resolver.addresses(self._host)
+            context = terms.authorities.context()
+            for address in addresses:
+                connection = Connection(self, terms.limits)
+                connecting: Awaitable[tuple[asyncio.Transport, Connection]] = loop.create_connection(
+                    lambda connection=connection: connection,  # type: ignore[misc]
+                    str(address),
+                    443,
+                    ssl=context,
+                    server_hostname=self._host,
+                )
+                try:
+                    async with asyncio.timeout(max(terms.connect_seconds / (len(addresses) + 1), 1.0)):
+                        transport, _ = await connecting
+                except TimeoutError:
+                    failure = TimeoutError(f"{address}: no answer")
+                except ssl.SSLError as error:
+                    failure = error
+                except OSError as error:
+                    failure = failure if isinstance(failure, ssl.SSLError) else error
+                else:
+                    chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+                    if chosen in (None, ALPN):
+                        return connection
+                    transport.abort()
+                    failure = ssl.SSLError(f"the vendor chose the protocol {chosen}")
+        terms.resolver.forget(self._host)
+        raise failure
+
+
+def _told(error: BaseException) -> str:
+    """An error in bounded words."""
+    return (str(error) or type(error).__name__)[:300]
