@@ -1,0 +1,86 @@
+"""The DMZ's dnsmasq configuration, rendered from the settings: leases and router advertisements, never DNS.
+
+``port=0``: were our resolver down, nobody else may answer a device's question. A device is known by its hardware address
+alone (``dhcp-ignore-clid``), so one device gets one lease whatever it calls itself, and its names go nowhere. Text out;
+nothing here starts dnsmasq.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway import service
+from gateway.config import Config
+
+RECORDER = Path(__file__).with_name("record-mud-url")
+MUD_URL_MOST = 255  # bytes: a DHCPv4 option's length is one byte (RFC 2132 section 2; RFC 8520 section 10)
+ROUTER_ADVERTISEMENT_SECONDS = 60
+ROUTER_LIFETIME_SECONDS = 1800
+
+
+def mud_folder(config: Config) -> Path:
+    """Where the MUD URLs that devices showed are kept: one file for each hardware address, named like it."""
+    return config.paths.leases.parent / "mud"
+
+
+def mud_urls(config: Config) -> dict[str, str]:
+    """The MUD URLs that devices showed, by hardware address. Nobody has fetched them; a device may have lied."""
+    folder = mud_folder(config)
+    if not folder.is_dir():
+        return {}
+    found = {}
+    for entry in sorted(folder.iterdir()):
+        if len(entry.name) == 17 and entry.is_file():
+            url = entry.read_text(encoding="ascii", errors="replace")[: MUD_URL_MOST + 1].strip()
+            if url.startswith("https://") and url.isprintable():
+                found[entry.name.lower()] = url
+    return found
+
+
+def render(config: Config) -> str:
+    """dnsmasq.conf(5) for the DMZ; run as ``dnsmasq --conf-file=FILE`` (started as root, it becomes mudroom-dhcp).
+
+    The environment variable MUDROOM_MUD names the folder of MUD URLs (``mud_folder``) to the recorder.
+    """
+    dmz = config.dmz
+    network, router = dmz.ipv4.network, dmz.ipv4.ip
+    first, last = network[dmz.lease_first], network[dmz.lease_last]
+    user = service.USERS["dhcp"]
+    return f"""\
+# Written by `mudroom network dhcp`; changes belong in mudroom.toml.
+# Nothing but leases and router advertisements, on this one interface.
+port=0
+interface={dmz.interface}
+except-interface=lo
+bind-interfaces
+no-resolv
+no-hosts
+user={user}
+group={user}
+pid-file=
+log-facility=-
+quiet-dhcp
+quiet-ra
+
+# IPv4 (RFC 2131). The hardware address alone identifies a device.
+dhcp-range={first},{last},{network.netmask},{dmz.lease_seconds}
+dhcp-authoritative
+dhcp-ignore-clid
+dhcp-ignore-names
+dhcp-lease-max={dmz.lease_last - dmz.lease_first + 1}
+dhcp-leasefile={config.paths.leases}
+no-ping
+dhcp-option=option:router,{router}
+dhcp-option=option:dns-server,{router}
+dhcp-option=option:ntp-server,{router}
+
+# IPv6 (RFC 4861, RFC 8106): addresses are formed by the devices; no DHCPv6 leases.
+enable-ra
+dhcp-range={dmz.ipv6.network.network_address},ra-only,{dmz.ipv6.network.prefixlen},{dmz.lease_seconds}
+dhcp-option=option6:dns-server,[{dmz.ipv6.ip}]
+ra-param={dmz.interface},{ROUTER_ADVERTISEMENT_SECONDS},{ROUTER_LIFETIME_SECONDS}
+
+# RFC 8520 section 10: a device may show where its MUD file lies. It is written down for the owner; nobody fetches it.
+dhcp-script={RECORDER}
+dhcp-scriptuser={user}
+"""
