@@ -1,0 +1,212 @@
+"""Where a request becomes a message: is its sender still welcome, does it conform, and did the ledger take it?
+
+Every way through here ends in an answer that the ledger stands behind, a recorded refusal, or a drop. An exception while
+judging is a refusal. What goes to the ledger as outgoing is built from judged values; no byte of the device's is in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.config import Door as Settings
+from gateway.door.attempts import Attempts
+from gateway.door.checks import Peer, Target, check_device, check_hello, check_peer
+from gateway.door.layer import Reply
+from gateway.door.ledger import LedgerLink
+from gateway.door.rates import Rates
+from gateway.door.request import message_type
+from gateway.http1 import Request, Violation
+from gateway.ipc.messages import Outcome, Refused, Submit
+from gateway.reasons import Reason
+from gateway.registry import Home, RegistryFile
+from gateway.standard.envelope import outgoing, sent_at
+from gateway.standard.judge import Judge
+from gateway.standard.manifest import Manifest
+from gateway.standard.problem import PROBLEM_MEDIA_TYPE, problem, status_for
+from gateway.standard.refusal import Refusal
+
+log = logging.getLogger(__name__)
+
+MAX_JUDGES = 64
+RETRY_AFTER = {Reason.RATE_MESSAGES: "60", Reason.QUOTA: "3600", Reason.LEDGER_UNAVAILABLE: "5"}
+
+
+@dataclass(slots=True)
+class Guest:
+    """A device on one connection. ``host``: the server name it asked for; ``checked``: the registry that it passed against."""
+
+    device: str
+    target: Target
+    host: str = ""
+    peer: Peer | None = None
+    checked: Home | None = None
+
+
+class Desk:
+    """The messages of one worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        door_port: int,
+        registry: RegistryFile,
+        ledger: LedgerLink,
+        attempts: Attempts,
+        rates: Rates | None = None,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._settings = settings
+        self._door_port = door_port
+        self._registry = registry
+        self._ledger = ledger
+        self._attempts = attempts
+        self._rates = rates or Rates()
+        self._now = now
+        self._wait_ms = int(settings.answer_wait_seconds * 1000)
+        self._judges: dict[str, Judge] = {}
+        self.messages = 0
+
+    def welcome(self, guest: Guest) -> Home | Reason:
+        """The registry if ``guest`` may still speak, else why not. One stat(2) where nothing changed."""
+        try:
+            home = self._registry.current()
+            if guest.checked is not home:
+                guest.checked = None
+                reason = (
+                    check_device(home, guest.device)
+                    or check_hello(home, guest.device, guest.host, guest.target, self._door_port)
+                    or check_peer(home, guest.device, guest.peer, self._now() / 1e9)
+                )
+                if reason is not None:
+                    return reason
+                guest.checked = home
+            elif guest.peer is None or self._now() / 1e9 > guest.peer.not_after:
+                return Reason.CERTIFICATE_UNTRUSTED
+        except Exception:
+            log.exception("the registry gives no answer, so nobody is welcome")
+            return Reason.IDENTITY_UNKNOWN
+        return home
+
+    def consider(self, guest: Guest, request: Request, done: Callable[[Reply], None]) -> Reply | Reason | None:
+        """Judge a request. A Reply: answer it so; a Reason: drop the connection; None: ``done`` will get the Reply."""
+        home = self.welcome(guest)
+        if isinstance(home, Reason):
+            return home
+        try:
+            type_ = message_type(request, guest.host)
+        except Violation as violation:
+            return self.violated(guest, violation, request.body)
+        try:
+            return self._judged(home, guest, type_, request.body, done)
+        except Refusal as refusal:
+            return self._refused(guest, type_, refusal.reason, refusal.detail, pointers=refusal.pointers, body=request.body)
+        except Exception:
+            log.exception("a message of %s could not be judged", guest.device)
+            detail = "the gateway failed to judge this message and dropped it"
+            return self._refused(guest, type_, Reason.JUDGE_ERROR, detail, body=request.body, close=True)
+
+    def violated(self, guest: Guest, violation: Violation, body: bytes = b"") -> Reply:
+        """Record that a device broke the rules of HTTP; the connection ends with the Reply."""
+        headers = (("allow", "POST"),) if violation.status == 405 else ()
+        return self._refused(
+            guest, "", violation.reason, violation.detail, body=body, status=violation.status, close=True, headers=headers
+        )
+
+    def _judged(self, home: Home, guest: Guest, type_: str, body: bytes, done: Callable[[Reply], None]) -> Reply | None:
+        device = home.by_id[guest.device]
+        manifest = home.manifest_of(device)
+        if manifest is None:
+            raise Refusal(Reason.TYPE_UNKNOWN, "this device has no approved manifest")
+        declared = manifest.messages.get(type_)
+        if declared is not None and not self._rates.take(device.id, type_, declared.rate):
+            raise Refusal(Reason.RATE_MESSAGES, f"the manifest declares {declared.rate} of these an hour; send fewer")
+        message = self._judge(device.manifest, manifest).from_device(guest.host, type_, body)
+        received = self._now()
+        identifier = str(uuid.uuid4())
+        envelope = outgoing(message, manifest, id=identifier, sent=sent_at(received), device=device.pseudonym, withheld=())
+        submit = Submit(
+            self._ledger.next_ref(),
+            identifier,
+            device.id,
+            manifest.vendor.name,
+            guest.host,
+            type_,
+            received,
+            body,
+            envelope,
+            self._wait_ms,
+        )
+
+        def decided(outcome: Outcome | None) -> None:
+            done(self._reply(identifier, outcome))
+
+        if not self._ledger.submit(submit, decided):
+            return _problem(Reason.LEDGER_UNAVAILABLE, "nothing leaves unrecorded; try again later")
+        self.messages += 1
+        return None
+
+    def _reply(self, identifier: str, outcome: Outcome | None) -> Reply:
+        if outcome is None:
+            return _problem(Reason.LEDGER_UNAVAILABLE, "the ledger did not say that it recorded this; try again later")
+        if outcome.kind == "answered":
+            headers = (("content-type", outcome.media_type),) if outcome.body else ()
+            return Reply(outcome.status, headers, outcome.body)
+        if outcome.kind == "accepted":
+            body = msgspec.json.encode({"id": identifier})
+            return Reply(202, (("content-type", "application/json"),), body)
+        try:
+            reason = Reason.from_code(outcome.reason)
+        except KeyError:
+            reason = Reason.LEDGER_UNAVAILABLE
+        return _problem(reason, "the gateway did not take this message")
+
+    def _refused(
+        self,
+        guest: Guest,
+        type_: str,
+        reason: Reason,
+        detail: str,
+        *,
+        pointers: tuple[str, ...] = (),
+        body: bytes,
+        status: int | None = None,
+        close: bool = False,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Reply:
+        kept = body[: self._settings.max_body]
+        told = Refused(guest.device, guest.host, type_, reason.code, detail, pointers, self._now(), kept)
+        if not self._ledger.tell(told):
+            # counted at least, should the ledger come back within the attempts' half second
+            self._attempts.note(guest.device, reason, "tls", guest.host, guest.target.port)
+        return _problem(reason, detail, pointers, status=status, close=close, headers=headers)
+
+    def _judge(self, key: str, manifest: Manifest) -> Judge:
+        judge = self._judges.get(key)
+        if judge is None or judge.manifest is not manifest:
+            if len(self._judges) >= MAX_JUDGES:
+                self._judges.clear()
+            settings = self._settings
+            judge = self._judges[key] = Judge(manifest, max_body=settings.max_body, max_depth=settings.max_depth)
+        return judge
+
+
+def _problem(
+    reason: Reason,
+    detail: str,
+    pointers: tuple[str, ...] = (),
+    *,
+    status: int | None = None,
+    close: bool = False,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Reply:
+    status = status or status_for(reason)
+    wait = RETRY_AFTER.get(reason)
+    fields = (("content-type", PROBLEM_MEDIA_TYPE), *headers, *((("retry-after", wait),) if wait else ()))
+    return Reply(status, fields, problem(reason, status, detail, pointers), close)

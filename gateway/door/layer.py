@@ -1,0 +1,172 @@
+"""The layers between a device's bytes and its messages, sans-io: events in, commands out (mitmproxy's layer protocol).
+
+``DeviceTlsLayer`` is mitmproxy's with a proper end; ``EnvelopeLayer`` stands where mitmproxy would put its HTTP layer and
+speaks the strict HTTP/1.1 of gateway.http1. Neither decides what a message may carry, and neither may ever ask for a
+connection to anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from OpenSSL import SSL
+
+from gateway.door.mitm import (
+    Client,
+    ClientTLSLayer,
+    CommandGenerator,
+    ConnectionState,
+    Context,
+    Layer,
+    commands,
+    events,
+)
+from gateway.http1 import Limits, Request, RequestParser, Violation, render_response
+
+RECORD_BYTES = 16_384  # RFC 8446, section 5.1
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the device is answered. ``close``: nothing more is heard from it on this connection."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    close: bool = False
+
+
+@dataclass(eq=False)
+class Consider(commands.Command):
+    """A whole request, to be judged; a ``Considered`` follows when its fate is known."""
+
+    request: Request
+    layer: EnvelopeLayer
+
+
+@dataclass(eq=False)
+class Considered(events.Event):
+    """The fate of the request."""
+
+    reply: Reply
+
+
+@dataclass(eq=False)
+class Broken(commands.Command):
+    """The device broke the rules of HTTP. Where ``layer`` waits for no other answer, a ``Considered`` follows."""
+
+    violation: Violation
+    layer: EnvelopeLayer
+
+
+@dataclass(eq=False)
+class TlsBroken(commands.Command):
+    """A record that does not decrypt, or an alert: the connection is over."""
+
+    detail: str
+
+
+class DeviceTlsLayer(ClientTLSLayer):
+    """TLS with a device. Unlike mitmproxy's, an error in a record ends it, and closing says so (close_notify)."""
+
+    def receive_data(self, data: bytes) -> CommandGenerator[None]:
+        """Decrypt, and hand on what came."""
+        tls = self.tls
+        if data:
+            tls.bio_write(data)
+        plain: list[bytes] = []
+        ended = False
+        try:
+            while True:
+                plain.append(tls.recv(RECORD_BYTES))
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            ended = True
+        except SSL.Error as error:
+            yield TlsBroken(repr(error))
+            return
+        yield from self.tls_interact()
+        if plain:
+            yield from self.event_to_child(events.DataReceived(self.conn, b"".join(plain)))
+        if ended:
+            self.conn.state &= ~ConnectionState.CAN_READ
+            yield from self.event_to_child(events.ConnectionClosed(self.conn))
+
+    def send_close(self, command: commands.CloseConnection) -> CommandGenerator[None]:
+        """close_notify (RFC 8446, section 6.1), then the end."""
+        try:
+            self.tls.shutdown()
+        except SSL.Error:
+            pass  # the peer broke off first; there is nobody left to notify
+        else:
+            yield from self.tls_interact()
+        yield command
+
+
+class Threshold(Layer):
+    """The bottom of the stack: TLS and nothing else. mitmproxy's transparent mode would plan a connection here."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.tls = DeviceTlsLayer(context)
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        yield from self.tls.handle_event(event)
+
+    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """Straight to TLS: nothing here can pause."""
+        return self.tls.handle_event(event)
+
+
+class EnvelopeLayer(Layer):
+    """HTTP/1.1 with a device: one request at a time, each judged as a whole."""
+
+    def __init__(self, context: Context, limits: Limits) -> None:
+        super().__init__(context)
+        self._parser = RequestParser(limits)
+        self._client: Client = context.client
+        self.waiting = False
+        self._last = False
+        self._over = False
+
+    @property
+    def reading(self) -> bool:
+        """Whether a request has begun and is not complete."""
+        return not self.waiting and self._parser.started
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if self._over:
+            return
+        if isinstance(event, events.DataReceived):
+            yield from self._feed(event.data)
+        elif isinstance(event, Considered):
+            yield from self._answer(event.reply)
+        elif isinstance(event, events.ConnectionClosed):
+            # half-closed: an answer under way may still be read
+            self._last = True
+            if not self.waiting:
+                self._over = True
+                yield commands.CloseConnection(self._client)
+
+    def _feed(self, data: bytes) -> CommandGenerator[None]:
+        try:
+            request = self._parser.feed(data)
+        except Violation as violation:
+            yield Broken(violation, self)
+            return
+        if request is not None:
+            self.waiting = True
+            self._last = self._last or request.close
+            yield Consider(request, self)
+
+    def _answer(self, reply: Reply) -> CommandGenerator[None]:
+        close = reply.close or self._last
+        self.waiting = False
+        if close:
+            self._over = True
+        else:
+            self._parser.answered()
+        yield commands.SendData(self._client, render_response(reply.status, reply.headers, reply.body, close=close))
+        if close:
+            yield commands.CloseConnection(self._client)
