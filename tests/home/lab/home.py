@@ -179,6 +179,7 @@ def gateway_units() -> list[Unit]:
             layout.GATEWAY,
             ("dnsmasq", "--keep-in-foreground", f"--conf-file={folder}/dnsmasq.conf"),
             notifies=False,
+            environment={"MUDROOM_MUD": str(layout.STATE / "state" / "dhcp" / "mud")},
         ),
         Unit("time", layout.GATEWAY, _chronyd(folder / "chrony.conf"), notifies=False),
     ]
