@@ -76,7 +76,7 @@ class RequestParser:
 
     def _feed(self, data: bytes) -> Request | None:
         if self._waiting:
-            raise Violation(Reason.HTTP_PIPELINING, 400, "a request came before the answer to the last; wait for it")
+            raise _early()
         buffer = self._buffer
         buffer += data
         reading = self._reading
@@ -89,9 +89,7 @@ class RequestParser:
         if missing > 0:
             return None
         if missing < 0:
-            raise Violation(
-                Reason.HTTP_PIPELINING, 400, "more bytes than Content-Length says, or a second request; wait for the answer"
-            )
+            raise _early()
         return self._finish(reading)
 
     def _begin(self, head: bytes) -> Reading:
@@ -107,7 +105,7 @@ class RequestParser:
                 raise Violation(Reason.HTTP_FRAMING, 400, "a GET has no content; leave it out")
         elif value is None:
             raise Violation(Reason.HTTP_FRAMING, 411, "a POST has a Content-Length; send it")
-        self._body_size = grammar.length(value or "0", self.limits.body_bytes, answer=False)
+        self._body_size = grammar.length("0" if value is None else value, self.limits.body_bytes, answer=False)
         reading = Reading(httptools.HttpRequestParser, 400)
         reading.feed(head)
         reading.agree(reading.headed and reading.fields == fields and reading.complete == (not self._body_size))
@@ -124,3 +122,8 @@ class RequestParser:
         self._reset()
         self._waiting = True
         return request
+
+
+def _early() -> Violation:
+    words = "more than Content-Length says, or a second request before the answer; send one and wait"
+    return Violation(Reason.HTTP_PIPELINING, 400, words)

@@ -125,7 +125,7 @@ class ResponseParser:
 
     def _feed(self, data: bytes) -> Response | None:
         if not self._expected:
-            raise Violation(Reason.HTTP_PIPELINING, _BAD, "bytes that no request asked for")
+            raise _unasked()
         buffer = self._buffer
         buffer += data
         reading = self._reading
@@ -145,7 +145,7 @@ class ResponseParser:
         if missing > 0:
             return None
         if missing < 0:
-            raise Violation(Reason.HTTP_PIPELINING, _BAD, "more bytes than the response has")
+            raise _unasked()
         return self._finish(reading, framed, size)
 
     def _begin(self, head: bytes) -> Reading:
@@ -164,7 +164,7 @@ class ResponseParser:
         elif value is None and coding is None:
             raise Violation(Reason.HTTP_FRAMING, _BAD, "content that ends with the connection is not taken; send Content-Length")
         self._chunks = _Chunks(self.limits.body_bytes) if coding is not None else None
-        self._body_size = grammar.length(value or "0", self.limits.body_bytes, answer=True)
+        self._body_size = grammar.length("0" if value is None else value, self.limits.body_bytes, answer=True)
         reading = Reading(httptools.HttpResponseParser, _BAD)
         reading.feed(head)
         bodiless = not self._body_size and self._chunks is None
@@ -188,3 +188,7 @@ def _bad_chunk() -> Violation:
     return Violation(
         Reason.HTTP_FRAMING, _BAD, "a chunk is its size in up to 8 hexadecimal digits, CR LF, the content, CR LF; send that"
     )
+
+
+def _unasked() -> Violation:
+    return Violation(Reason.HTTP_PIPELINING, _BAD, "bytes that no request asked for; send one response to each request")
