@@ -70,8 +70,12 @@ class Sample:
         return self.messages / spent if spent else float("inf")
 
 
-def measure(candidate: Candidate, load: Load) -> Sample:
-    """Run ``load`` against ``candidate``. Raises Spoiled."""
+def _unready(candidate: Candidate) -> Spoiled:
+    return Spoiled(f"{candidate.name}: the load generator did not get through its warm-up")
+
+
+def measure(candidate: Candidate, load: Load, quiet: bool = False) -> Sample:
+    """Run ``load`` against ``candidate``. ``quiet``: the generator's complaints are not shown. Raises Spoiled."""
     # fmt: off
     argv = [
         "ip", "netns", "exec", candidate.namespace, "setpriv", "--pdeathsig", "KILL", "--",
@@ -83,12 +87,14 @@ def measure(candidate: Candidate, load: Load) -> Sample:
         *(["--address", candidate.address] if candidate.address else []),
     ]
     # fmt: on
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if quiet else None, text=True
+    )
     assert process.stdin is not None and process.stdout is not None
     with process:
         try:
             if process.stdout.readline().strip() != "ready":
-                raise Spoiled(f"{candidate.name}: the load generator did not get through its warm-up (see above)")
+                raise _unready(candidate)
             before = [
                 {name: cpu_seconds(pids) for name, pids in group.items()} for group in (candidate.processes, candidate.beside)
             ]

@@ -20,7 +20,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.home.lab import layout, papers, wires
+from tests.home.lab import papers, wires
 from tests.home.sockets import socket_in
 
 CLIENT, MIDDLE, VENDOR = "mudroom-bench-client", "mudroom-bench-middle", "mudroom-bench-vendor"
@@ -182,12 +182,12 @@ def reachable(address: str, folder: Path, timeout: float = 30.0) -> None:
 def await_port(namespace: str, port: int, log: Path, address: str = "127.0.0.1", timeout: float = 30.0) -> None:
     """Wait until something in ``namespace`` listens. Raises TimeoutError with the log's end."""
     until = time.monotonic() + timeout
-    while True:
-        with socket_in(namespace, socket.AF_INET, socket.SOCK_STREAM) as sock:
-            try:
-                sock.connect((address, port))
-                return
-            except OSError:
-                if time.monotonic() > until:
-                    raise TimeoutError(f"nothing listens on {address}:{port} in {namespace}: {log.read_text()[-2000:]}") from None
+    while not _listens(namespace, port, address):
+        if time.monotonic() > until:
+            raise TimeoutError(f"nothing listens on {address}:{port} in {namespace}: {log.read_text()[-2000:]}")
         time.sleep(0.1)
+
+
+def _listens(namespace: str, port: int, address: str) -> bool:
+    with socket_in(namespace, socket.AF_INET, socket.SOCK_STREAM) as sock:
+        return sock.connect_ex((address, port)) == 0
