@@ -1,0 +1,103 @@
+"""Who is who: leases and registry in, the kernel's table of devices out. Pure; it must never read a file or a map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv4Address
+
+from gateway.registry import MAC, Home, Kind
+from gateway.steering.layout import STRANGERS, Device
+
+STRANGERS_NAME = "strangers"
+
+
+def parse_leases(text: str, now: float) -> dict[str, IPv4Address]:
+    """IPv4 leases by MAC from dnsmasq's lease file ("expiry mac address name client-id" per line; expiry 0 is never).
+
+    ``now``: seconds since the epoch. Lines that are not such leases (DHCPv6, half-written ones) are left out. Where a MAC
+    holds several, the one that lasts longest counts; where several hold an address, nobody has it.
+    """
+    best: dict[str, tuple[float, IPv4Address]] = {}
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["duid"]:
+            break  # DHCPv6 leases follow
+        if len(words) != 5 or not words[0].isdecimal() or not re.match(MAC, words[1]):
+            continue
+        expiry = float(words[0]) or float("inf")
+        try:
+            address = IPv4Address(words[2])
+        except AddressValueError:
+            continue
+        if expiry > now and (words[1] not in best or best[words[1]][0] < expiry):
+            best[words[1]] = (expiry, address)
+    holders: dict[IPv4Address, int] = {}
+    for _, address in best.values():
+        holders[address] = holders.get(address, 0) + 1
+    return {mac: address for mac, (_, address) in best.items() if holders[address] == 1}
+
+
+class Slots:
+    """Which counters belong to whom: numbers 1 to ``most``, kept as long as their holder is there."""
+
+    def __init__(self, most: int) -> None:
+        self._free = list(range(most, 0, -1))
+        self.by_mac: dict[str, int] = {}
+
+    def keep(self, macs: Iterable[str]) -> None:
+        """Take back the slots of all others."""
+        wanted = set(macs)
+        for mac in [mac for mac in self.by_mac if mac not in wanted]:
+            self._free.append(self.by_mac.pop(mac))
+
+    def give(self, mac: str, before: Iterable[str] = ()) -> int:
+        """This MAC's slot; the strangers' where all are given and none is held by one of ``before``, which yield theirs."""
+        if mac not in self.by_mac:
+            if not self._free:
+                yielding = next((other for other in before if other in self.by_mac), None)
+                if yielding is None:
+                    return STRANGERS
+                self._free.append(self.by_mac.pop(yielding))
+            self.by_mac[mac] = self._free.pop()
+        return self.by_mac[mac]
+
+
+@dataclass
+class Table:
+    """The kernel's table as it should be. Slots and door workers stay with a device once given."""
+
+    most: int
+    workers: int
+    devices: dict[str, Device] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)  # slot: device id or MAC
+    _slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = Slots(self.most)
+
+    def update(self, home: Home, leases: Mapping[str, IPv4Address]) -> None:
+        """Work out ``devices`` and ``names`` anew. Admitted devices get slots first, unknown ones what is left."""
+        admitted = {mac: device for mac, device in home.by_mac.items() if device.kind is not Kind.UNKNOWN}
+        unknown = sorted((set(leases) | set(home.by_mac)) - set(admitted))
+        self._slots.keep([*admitted, *unknown])
+        slots = {mac: self._slots.give(mac, before=unknown) for mac in sorted(admitted)}
+        slots |= {mac: self._slots.give(mac) for mac in unknown}
+        load = dict.fromkeys(range(self.workers), 0)
+        workers: dict[str, int] = {}
+        for mac, device in admitted.items():
+            old = self.devices.get(mac)
+            if device.kind is Kind.STANDARD and old is not None and old.kind is Kind.STANDARD:
+                workers[mac] = old.worker
+                load[old.worker] += 1
+        for mac in sorted(admitted):
+            if admitted[mac].kind is Kind.STANDARD and mac not in workers:
+                workers[mac] = min(load, key=lambda worker: (load[worker], worker))
+                load[workers[mac]] += 1
+        self.devices = {
+            mac: Device(slots[mac], admitted[mac].kind if mac in admitted else Kind.UNKNOWN, workers.get(mac, 0), leases.get(mac))
+            for mac in [*admitted, *unknown]
+        }
+        self.names = {slot: home.by_mac[mac].id if mac in home.by_mac else mac for mac, slot in slots.items()}
+        self.names[STRANGERS] = STRANGERS_NAME

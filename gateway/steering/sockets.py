@@ -1,0 +1,85 @@
+"""The listening sockets that steering makes for door and names. It must never accept or read from one."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from gateway.steering.layout import MARK_DOOR
+
+# Linux uapi numbers that Python's socket module does not name: linux/in.h, linux/in6.h
+IP_TRANSPARENT = 19
+IP_PKTINFO = 8
+IP_RECVORIGDSTADDR = 20
+IPV6_TRANSPARENT = 75
+IPV6_RECVORIGDSTADDR = 74
+DNS_PORT = 53
+BACKLOG = 1024
+
+
+def make(role: str, interface: str, uid: int) -> dict[str, socket.socket]:
+    """Fresh sockets for one worker of ``role`` ("door" or "names"), by the names that ipc.messages.Listeners lists.
+
+    They answer for any address (IP_TRANSPARENT), are bound to the DMZ's interface so that no other network reaches them,
+    and belong to ``uid``. Raises OSError.
+    """
+    names = ["tcp4", "tcp6", "udp4", "udp6"] if role == "names" else ["tcp4", "tcp6"]
+    made: dict[str, socket.socket] = {}
+    try:
+        for name in names:
+            family = socket.AF_INET if name.endswith("4") else socket.AF_INET6
+            made[name] = _tcp(family, interface) if name.startswith("tcp") else _udp(family, interface)
+            # sk_uid follows the inode's owner; nftables' rules by uid must see the worker's, not root's
+            os.fchown(made[name].fileno(), uid, -1)
+    except OSError:
+        for each in made.values():
+            each.close()
+        raise
+    return made
+
+
+def _tcp(family: socket.AddressFamily, interface: str) -> socket.socket:
+    sock = _transparent(family, socket.SOCK_STREAM, interface)
+    try:
+        # Accepted connections inherit the mark; steer.c takes no other established socket for ours.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK_DOOR)
+        # Any free port: devices are steered here whatever port they asked for, and no SO_REUSEPORT (FACTS.md).
+        sock.bind(("", 0))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _udp(family: socket.AddressFamily, interface: str) -> socket.socket:
+    sock = _transparent(family, socket.SOCK_DGRAM, interface)
+    try:
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVORIGDSTADDR, 1)
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        # An answer's source port is the socket's own, so it must be 53; dnsmasq may hold 53 on the LAN's address.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("", DNS_PORT))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _transparent(family: socket.AddressFamily, kind: socket.SocketKind, interface: str) -> socket.socket:
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+    except OSError:
+        sock.close()
+        raise
+    return sock
