@@ -73,7 +73,9 @@ class Lan(Section, frozen=True, kw_only=True):
 
     interface: Annotated[Interface, Meta(description="the home network's port or bridge")] = "lan0"
     address4: Annotated[str, Meta(description="the gateway's IPv4 address and prefix on the LAN")] = "192.168.77.1/24"
-    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix on the LAN")] = "fd4d:7564:726d:1::1/64"
+    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix on the LAN")] = (
+        "fd4d:7564:726d:1::1/64"
+    )
     may_open_to_dmz: Annotated[bool, Meta(description="whether the LAN may open connections to devices")] = True
 
     @property
@@ -100,12 +102,16 @@ class Dmz(Section, frozen=True, kw_only=True):
     vlan_id: Annotated[int, Meta(ge=2, le=4094, description="the VLAN's number (mode vlan)")] = 77
     ports: Annotated[tuple[Interface, ...], Meta(description="the access ports (mode bridge)")] = ()
     address4: Annotated[str, Meta(description="the gateway's IPv4 address and prefix in the DMZ")] = "10.77.0.1/24"
-    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix in the DMZ")] = "fd4d:7564:726d:2::1/64"
+    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix in the DMZ")] = (
+        "fd4d:7564:726d:2::1/64"
+    )
     lease_first: Annotated[int, Meta(ge=2, description="first host number that DHCP leases")] = 16
     lease_last: Annotated[int, Meta(ge=2, description="last host number that DHCP leases")] = 239
     lease_seconds: Annotated[int, Meta(ge=120, le=604_800, description="how long a lease lasts")] = 43_200
     pool4: Annotated[str, Meta(description="IPv4 prefix from which approved names get their addresses")] = "10.127.0.0/16"
-    pool6: Annotated[str, Meta(description="IPv6 prefix from which approved names get their addresses")] = "fd4d:7564:726d:7f::/64"
+    pool6: Annotated[str, Meta(description="IPv6 prefix from which approved names get their addresses")] = (
+        "fd4d:7564:726d:7f::/64"
+    )
 
     @property
     def ipv4(self) -> IPv4Interface:
@@ -129,7 +135,9 @@ class Steering(Section, frozen=True, kw_only=True):
 
     foreign_dns: Annotated[
         Literal["answer", "drop"],
-        Meta(description="answer: our resolver answers questions that a device sends to any name server; drop: only those sent to us"),
+        Meta(
+            description="answer: our resolver answers what a device asks of any name server; drop: only what it asks of us"
+        ),
     ] = "answer"
     packets_per_second: Annotated[Positive, Meta(description="packets a device may send, per second")] = 20_000
     packets_burst: Annotated[Positive, Meta(description="packets a device may send at once")] = 20_000
@@ -137,7 +145,9 @@ class Steering(Section, frozen=True, kw_only=True):
         Positive, Meta(description="connection openings, DNS, DHCP, ARP, ND and pings a device may send, per second")
     ] = 500
     control_burst: Annotated[Positive, Meta(description="the same, at once")] = 1_000
-    strangers_per_second: Annotated[Positive, Meta(description="packets that all unknown devices together may send, per second")] = 200
+    strangers_per_second: Annotated[
+        Positive, Meta(description="packets that all unknown devices together may send, per second")
+    ] = 200
     addresses6_per_device: Annotated[int, Meta(ge=1, le=16, description="IPv6 addresses that a device may hold")] = 8
     max_devices: Annotated[int, Meta(ge=1, le=4096, description="devices, unknown ones included, that are told apart")] = 512
 
@@ -146,7 +156,9 @@ class Door(Section, frozen=True, kw_only=True):
     """The inner leg."""
 
     workers: Annotated[int, Meta(ge=1, le=64, description="door processes; devices are spread over them")] = 2
-    answer_wait_seconds: Annotated[float, Meta(ge=0, le=60, description="how long a device waits for its vendor's answer before 202")] = 5.0
+    answer_wait_seconds: Annotated[
+        float, Meta(ge=0, le=60, description="how long a device waits for its vendor's answer before 202")
+    ] = 5.0
     max_body: Annotated[int, Meta(ge=256, le=1_048_576, description="bytes in a message")] = 65_536
     max_depth: Annotated[int, Meta(ge=4, le=64, description="nesting of a message")] = 16
     max_connections: Annotated[Positive, Meta(description="open connections per device")] = 64
@@ -160,14 +172,18 @@ class Ledger(Section, frozen=True, kw_only=True):
 
     messages_per_day: Annotated[Positive, Meta(description="messages recorded per device and day")] = 100_000
     bytes_per_day: Annotated[Positive, Meta(description="bytes recorded per device and day")] = 256 * 1024 * 1024
-    refusals_per_day: Annotated[Positive, Meta(description="refused messages kept whole per device and day; further ones are counted")] = 1_000
+    refusals_per_day: Annotated[
+        Positive, Meta(description="refused messages kept whole per device and day; further ones are counted")
+    ] = 1_000
     queue_per_device: Annotated[Positive, Meta(description="messages waiting for a vendor, per device")] = 10_000
 
 
 class Courier(Section, frozen=True, kw_only=True):
     """The outer leg."""
 
-    authorities: Annotated[str, Meta(description="file of CA certificates that vendor hosts are held against")] = "/etc/ssl/certs/ca-certificates.crt"
+    authorities: Annotated[str, Meta(description="file of CA certificates that vendor hosts are held against")] = (
+        "/etc/ssl/certs/ca-certificates.crt"
+    )
     connect_seconds: Annotated[float, Meta(gt=0, le=60, description="time to connect to a vendor host")] = 10.0
     answer_seconds: Annotated[float, Meta(gt=0, le=300, description="time for a vendor's answer")] = 30.0
     max_answer: Annotated[int, Meta(ge=256, le=1_048_576, description="bytes in a vendor's answer")] = 65_536
@@ -260,7 +276,7 @@ def _check(config: Config) -> None:
             raise ValueError(f"{name}: {error}") from None
     for index, (name, network) in enumerate(networks):
         for other_name, other in networks[index + 1 :]:
-            if network.version == other.version and network.overlaps(other):  # type: ignore[arg-type]
+            if network.version == other.version and network.overlaps(other):
                 raise ValueError(f"{name} and {other_name} overlap ({network}, {other}): give each its own prefix")
     if config.dmz.ipv6.network.prefixlen != 64:
         raise ValueError("dmz.address6: devices form their own addresses, which needs a /64")

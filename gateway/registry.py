@@ -143,7 +143,7 @@ class RegistryFile:
     def current(self) -> Home:
         """The registry as it is now; an absent file is an empty registry. Raises RegistryError."""
         try:
-            found = os.stat(self.path)
+            found = self.path.stat()
         except FileNotFoundError:
             self._stamp, self._home = None, Home(Registry())
             return self._home
@@ -178,16 +178,16 @@ class RegistryFile:
 
         handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".registry-")
         try:
-            with open(handle, "wb") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(msgspec.json.format(msgspec.json.encode(registry), indent=1))
                 file.flush()
                 os.fsync(file.fileno())
                 os.fchmod(file.fileno(), 0o640)
                 with contextlib.suppress(KeyError, PermissionError):
                     os.fchown(file.fileno(), -1, grp.getgrnam(GROUP).gr_gid)
-            os.replace(temporary, self.path)
+            Path(temporary).replace(self.path)
         except BaseException:
-            os.unlink(temporary)
+            Path(temporary).unlink()
             raise
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -258,9 +258,7 @@ class Change:
         hit = [cert for cert in device.certificates if not cert.revoked and serial in (None, cert.serial)]
         if serial is not None and not hit:
             raise RegistryError(f"device {device_id} has no valid certificate with serial {serial}")
-        certificates = tuple(
-            msgspec.structs.replace(cert, revoked=True) if cert in hit else cert for cert in device.certificates
-        )
+        certificates = tuple(msgspec.structs.replace(cert, revoked=True) if cert in hit else cert for cert in device.certificates)
         self._update(msgspec.structs.replace(device, certificates=certificates))
         return len(hit)
 

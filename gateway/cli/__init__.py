@@ -67,7 +67,7 @@ def main() -> None:
 def _lazy_errors() -> tuple[type[Exception], ...]:
     """Error types of rooms that are heavy to import, if the command imported them."""
     found: list[type[Exception]] = []
-    for module, name in (("gateway.network.plan", "NetworkError"), ("gateway.ledger.reader", "LedgerError")):
+    for module, name in (("gateway.network.errors", "NetworkError"), ("gateway.ledger.reader", "LedgerError")):
         if module in sys.modules:
             found.append(getattr(sys.modules[module], name))
     return tuple(found)

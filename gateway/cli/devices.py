@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli.output import Json, show
 from gateway.cli.state import State
+from gateway.network.dhcp import mud_urls
 from gateway.registry import Certificate, Device, Kind
 
 app = typer.Typer(help="List devices and decide about them.", invoke_without_command=True)
@@ -24,6 +25,7 @@ def devices(context: typer.Context, as_json: Json = False) -> None:
         return
     state: State = context.obj
     home = state.registry.current()
+    announced = mud_urls(state.config)  # shown, not fetched
     rows = []
     for device in home.registry.devices:
         manifest = home.manifests.get(device.manifest)
@@ -36,7 +38,7 @@ def devices(context: typer.Context, as_json: Json = False) -> None:
                 "vendor": manifest.vendor.name if manifest else "",
                 "hosts": " ".join(home.names_for(device)),
                 "certificates": sum(not certificate.revoked for certificate in device.certificates),
-                "mud_url": _announced(state, device.mac),
+                "mud_url": announced.get(device.mac, ""),
             }
         )
     show(
@@ -134,10 +136,3 @@ def forget(context: typer.Context, device: DeviceId) -> None:
     with context.obj.registry.change() as change:
         change.forget(device)
     typer.echo(f"{device} is forgotten")
-
-
-def _announced(state: State, mac: str) -> str:
-    """The MUD URL that the device announced by DHCP, if any; nobody has fetched it."""
-    from gateway.network.dhcp import announced_mud_url
-
-    return announced_mud_url(state.config, mac) or ""

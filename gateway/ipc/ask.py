@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,7 +14,7 @@ class NoAnswer(OSError):
     """The service is not there, broke off or took too long."""
 
 
-def ask[T: msgspec.Struct](path: Path, question: msgspec.Struct, answer: type[T] | Any, timeout: float = 5.0) -> T:
+def ask[T: msgspec.Struct](path: Path, question: msgspec.Struct, answer: type[T], timeout: float = 5.0) -> T:
     """Send ``question`` to the service at ``path`` and return its answer. ``timeout`` in seconds. Raises NoAnswer."""
     reader = FrameReader()
     try:
@@ -28,7 +27,7 @@ def ask[T: msgspec.Struct](path: Path, question: msgspec.Struct, answer: type[T]
                 if not data:
                     raise NoAnswer(f"{path}: the service ended the conversation; its log says why")
                 if payloads := reader.feed(data):
-                    found: T = msgspec.msgpack.decode(payloads[0], type=answer)
+                    found = msgspec.msgpack.decode(payloads[0], type=answer)
                     return found
     except (OSError, ValueError) as error:
         if isinstance(error, NoAnswer):
