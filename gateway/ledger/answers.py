@@ -32,7 +32,9 @@ def answered(ref: int, id: str, delivered: Delivered) -> Outcome:
     4xx and the problem as judged, or one of ours where that did not conform.
     """
     if delivered.reason == -1:
-        return Outcome(ref, "answered", delivered.status, delivered.answer, delivered.media_type, -1)
+        # 2xx with content is 200 to the device and without 204 (RFC 9110): the vendor's choice among them carries nothing
+        status = 200 if delivered.answer else 204
+        return Outcome(ref, "answered", status, delivered.answer, delivered.media_type, -1)
     reason = Reason.from_code(delivered.reason)
     if reason is Reason.VENDOR_ANSWER and 200 <= delivered.status < 300:
         return Outcome(ref, "answered", 202, encode({"id": id, "reason": reason.label}), JSON, reason.code)

@@ -395,7 +395,7 @@ class Ledger:
         if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
             self._flush()
         if now >= self._expiry_due:
-            self._expiry_due = now + EXPIRY_SECONDS
+            self._expiry_due = now + min(EXPIRY_SECONDS, self._config.courier.give_up_seconds / 2)
             self._look_for_expired()
         self._pump(now)
         due = self._schedule.due(now) if self._courier is not None else None

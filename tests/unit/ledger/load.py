@@ -1,6 +1,6 @@
-"""Measures the ledger's CPU per message: 8 senders, each waiting for its answer, over 2 doors, and a courier that answers at once.
+"""Measures the ledger's CPU per message: 8 senders that wait for their answers, 2 doors, a courier that answers at once.
 
-Run: ./image/userland run -- python tests/unit/ledger/load.py [messages] [senders]
+Run: ./image/userland run -- python -m tests.unit.ledger.load [messages] [senders]
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 import uvloop
-from peers import Process, answer, connect, settings, submit
 
 from gateway.ledger.reader import Reader
+from tests.unit.ledger.peers import Process, answer, connect, settings, submit
 
 
 async def main(total: int, senders: int) -> None:

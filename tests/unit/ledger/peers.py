@@ -73,7 +73,7 @@ async def connect(path: Path, role: str) -> Peer:
     while True:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            os.chmod(path, 0o666)
+            path.chmod(0o666)
             with as_uid(uid):
                 sock.connect(str(path))
             break
@@ -142,7 +142,8 @@ class Process:
 
     def __init__(self, folder: Path, *, room: str = "ledger", prefix: tuple[str, ...] = ()) -> None:
         command = [*prefix, sys.executable, "-c", RUN.format(room=room), str(folder / "mudroom.toml")]
-        self.popen = subprocess.Popen(command, stderr=(folder / f"{room}.log").open("ab"))
+        with (folder / f"{room}.log").open("ab") as log:
+            self.popen = subprocess.Popen(command, stderr=log)
 
     def kill(self) -> None:
         """As `kill -9` does."""
@@ -174,7 +175,7 @@ async def running(settings: Config) -> AsyncIterator[Path]:
     task = asyncio.create_task(serve(settings, stop))
     path = settings.paths.socket("ledger")
     try:
-        while not path.exists() and not task.done():
+        while not path.exists() and not task.done():  # noqa: ASYNC110  # a file has no event
             await asyncio.sleep(0.005)
         yield path
     finally:
