@@ -58,7 +58,7 @@ def main() -> int:
         if "steering" in parts:
             from tests.bench import steering
 
-            tables += steering.tables(steering.run(options.quick, tell))
+            tables += steering.tables(steering.run(options.quick, tell, not options.no_home))
         if "proxy" in parts:
             size = proxy.QUICK if options.quick else proxy.FULL
             tables += report.tables(proxy.run(size, tell, not options.no_home, not options.no_peers))

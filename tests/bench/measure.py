@@ -70,8 +70,8 @@ class Sample:
         return self.messages / spent if spent else float("inf")
 
 
-def _unready(candidate: Candidate) -> Spoiled:
-    return Spoiled(f"{candidate.name}: the load generator did not get through its warm-up")
+def _cpu(group: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    return {name: cpu_seconds(pids) for name, pids in group.items()}
 
 
 def measure(candidate: Candidate, load: Load, quiet: bool = False) -> Sample:
@@ -93,22 +93,18 @@ def measure(candidate: Candidate, load: Load, quiet: bool = False) -> Sample:
     assert process.stdin is not None and process.stdout is not None
     with process:
         try:
-            if process.stdout.readline().strip() != "ready":
-                raise _unready(candidate)
-            before = [
-                {name: cpu_seconds(pids) for name, pids in group.items()} for group in (candidate.processes, candidate.beside)
-            ]
-            process.stdin.write("go\n")
+            ready = process.stdout.readline().strip() == "ready"
+            before = [_cpu(group) for group in (candidate.processes, candidate.beside)]
+            if ready:
+                process.stdin.write("go\n")
             process.stdin.close()
             line = process.stdout.readline()
-            after = [
-                {name: cpu_seconds(pids) for name, pids in group.items()} for group in (candidate.processes, candidate.beside)
-            ]
+            after = [_cpu(group) for group in (candidate.processes, candidate.beside)]
         except BaseException:
             process.kill()
             raise
-    if not line:
-        raise Spoiled(f"{candidate.name}: the load generator ended without a result")
+    if not ready or not line:
+        raise Spoiled(f"{candidate.name}, {load.mode}: the load generator gave up")
     found = json.loads(line)
     good = sum(number for status, number in found["statuses"].items() if status in {"200", "204"})
     if found["failures"] or good != found["messages"] or not good:
