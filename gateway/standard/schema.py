@@ -206,6 +206,8 @@ def _number(raw: dict[str, Any], pointer: str) -> dict[str, Any]:
     if not FINEST <= fields["multiple_of"] <= COARSEST:
         raise ManifestError(f"{pointer}/multipleOf", f"a step lies between {FINEST} and {COARSEST}", "for example 0.1")
     for name in ("minimum", "maximum"):
+        if abs(fields[name]) > MAX_INTEGER:  # canonical form writes it without an exponent: then it would be no I-JSON integer
+            raise ManifestError(f"{pointer}/{name}", "lies within ±(2^53-1)", "take a larger unit")
         if abs(exact(fields[name]) / exact(fields["multiple_of"])) > MAX_STEPS:
             raise ManifestError(f"{pointer}/{name}", "lies within 10^15 steps of multipleOf", "narrow it or take a coarser step")
     _check_bounds(fields, pointer)
