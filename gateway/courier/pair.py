@@ -165,6 +165,9 @@ class Pair:
             self._fail_queue(Reason.VENDOR_ADDRESS, str(error))
         except ssl.SSLError as error:
             self._fail_queue(Reason.VENDOR_TLS, _told(error))
+        except (ConnectionResetError, ConnectionAbortedError):
+            # TCP was up (a closed port is ConnectionRefusedError), so it broke off the handshake: it speaks no TLS 1.3, say
+            self._fail_queue(Reason.VENDOR_TLS, "the vendor broke off the TLS handshake")
         except (OSError, TimeoutError) as error:
             self._fail_queue(Reason.VENDOR_UNREACHABLE, _told(error))
         else:

@@ -1,0 +1,80 @@
+"""Measures the CPU per message of the courier and of the ledger, real processes, 8 devices' senders that wait for their answers.
+
+Run: ./image/userland run -- python -m tests.unit.courier.load [messages] [senders]
+The vendor's host is OpenSSL in Python like all else here, so the rate says little; the CPU of the two processes counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from gateway.registry import Device, Kind
+from tests.unit.courier.street import HOST, courier_process, manifest, on_the_street, street
+from tests.unit.ledger.peers import Process, connect, submit
+
+
+def cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(folder: Path, total: int, senders: int) -> None:
+    async with street(folder, start=False, ledger=True) as here:
+        with here.registry.change() as change:
+            for n in range(senders):
+                change.admit(Device(f"d{n}", f"D{n}", Kind.LOCAL, f"02:00:00:00:01:{n:02x}"))
+                change.approve(
+                    f"d{n}", manifest(HOST, "two.acme.example"), ipaddress.IPv4Network("10.127.0.0/16"), here.config.dmz.pool_ipv6
+                )
+        await here.vendor()
+        ledger, courier = Process(folder), courier_process(here)
+        socket = here.config.paths.socket("ledger")
+        doors = [await connect(socket, "door") for _ in range(2)]
+        socket.chmod(0o666)
+        waits: dict[int, asyncio.Future[str]] = {}
+
+        async def listen(door: object) -> None:
+            while True:
+                outcome = await door.inbox.get()  # type: ignore[attr-defined]
+                waits.pop(outcome.ref).set_result(outcome.kind)
+
+        async def send(sender: int, first: int, number: int) -> int:
+            answered = 0
+            for n in range(first, first + number):
+                waits[n] = asyncio.get_running_loop().create_future()
+                message = submit(n, wait_ms=5000, size=330, device=f"d{sender}")
+                doors[n % 2].send(msgspec.structs.replace(message, type="reading-0"))
+                answered += await waits[n] == "answered"
+            return answered
+
+        listening = [asyncio.create_task(listen(door)) for door in doors]
+        await asyncio.sleep(1.5)
+        await asyncio.gather(*(send(s, 10_000_000 * (s + 1) + 5_000_000, 50) for s in range(senders)))
+        before, began = (ledger.cpu(), cpu(courier.pid)), time.monotonic()
+        each = total // senders
+        answered = sum(await asyncio.gather(*(send(s, 10_000_000 * (s + 1), each) for s in range(senders))))
+        took, number = time.monotonic() - began, each * senders
+        print(f"{number} messages, {answered} answered inline, {number / took:.0f}/s")
+        print(f"ledger  {(ledger.cpu() - before[0]) / number * 1e6:.0f} µs CPU per message")
+        print(f"courier {(cpu(courier.pid) - before[1]) / number * 1e6:.0f} µs CPU per message")
+        for name, pid in (("ledger", ledger.popen.pid), ("courier", courier.pid)):
+            print(name, "resident", int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4 // 1024, "MB")
+        for task in listening:
+            task.cancel()
+        courier.terminate()
+        courier.wait()
+        ledger.stop()
+
+
+with tempfile.TemporaryDirectory() as name:
+    os.chmod(name, 0o755)
+    number, parallel = (int(word) for word in (sys.argv[1:] + ["20000", "8"][len(sys.argv) - 1 :]))
+    on_the_street(lambda: measure(Path(name), number, parallel), 120)
