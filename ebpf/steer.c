@@ -71,7 +71,7 @@ struct view {
     __u16 destination_port; // as on the wire
 };
 
-// ---- meters -------------------------------------------------------------------------------------------------------
+// ---- meters ----
 
 static __always_inline int take(__u64 *due, __u64 now, const struct rate *rate) {
     __u64 at = *due;
@@ -81,7 +81,7 @@ static __always_inline int take(__u64 *due, __u64 now, const struct rate *rate) 
     return 1;
 }
 
-// ---- places -------------------------------------------------------------------------------------------------------
+// ---- places ----
 
 static __always_inline enum place place4(const struct settings *s, __u32 address) {
     __u8 first = address & 0xff;
@@ -127,7 +127,7 @@ static __always_inline int refuse(enum place place) {
     return place == LAN ? TO_LAN : place == OWN ? TO_GATEWAY : TO_DEVICE;
 }
 
-// ---- flows that the LAN opened --------------------------------------------------------------------------------------
+// ---- flows that the LAN opened ----
 
 static __always_inline int is_reply(struct view *v) {
     struct flow key = {};
@@ -147,8 +147,7 @@ static __always_inline int is_reply(struct view *v) {
     return 1;
 }
 
-// ---- IPv6 addresses, first come (RFC 6620)
-// ---------------------------------------------------------------------------
+// ---- IPv6 addresses, first come (RFC 6620) ----
 
 // Whether the device may use `address`: 0, or `conflict` where it is another's, or ND_CLAIM for one too many.
 static __always_inline int claim(struct view *v, const struct address6 *address, int conflict) {
@@ -170,7 +169,7 @@ static __always_inline int claim(struct view *v, const struct address6 *address,
     return 0;
 }
 
-// ---- names --------------------------------------------------------------------------------------------------------
+// ---- names ----
 
 static __always_inline int names(const struct view *v, enum place place) {
     if (place == OURS)
@@ -178,8 +177,7 @@ static __always_inline int names(const struct view *v, enum place place) {
     return v->settings->answer_foreign_dns ? PASS_NAMES_FOREIGN : FOREIGN_DNS;
 }
 
-// ---- what both families share: TCP and UDP to one machine
-// ------------------------------------------------------------
+// ---- what both families share: TCP and UDP to one machine ----
 
 static __always_inline int tcp_to(struct view *v, enum place place) {
     __u16 port = N16(v->destination_port);
@@ -230,8 +228,7 @@ static __always_inline int transport(struct view *v, struct cursor *c, __u32 len
     return 0;
 }
 
-// ---- ARP (RFC 826, RFC 5227)
-// -------------------------------------------------------------------------------------------
+// ---- ARP (RFC 826, RFC 5227) ----
 
 static __always_inline int classify_arp(struct view *v, struct cursor *c) {
     struct arp *arp = TAKE(c, arp);
@@ -254,8 +251,7 @@ static __always_inline int classify_arp(struct view *v, struct cursor *c) {
     return refuse(place);
 }
 
-// ---- DHCP (RFC 2131): the client's half only
-// ---------------------------------------------------------------------------
+// ---- DHCP (RFC 2131): the client's half only ----
 
 static __always_inline int is_dhcp(const struct view *v) {
     return v->protocol == IP_UDP && v->source_port == N16(PORT_DHCP_CLIENT) &&
@@ -279,8 +275,7 @@ static __always_inline int classify_dhcp(struct view *v, struct cursor *c, __u32
     return PASS_DHCP;
 }
 
-// ---- IPv4
-// ---------------------------------------------------------------------------------------------------------------
+// ---- IPv4 ----
 
 static __always_inline int classify_ip4(struct view *v, struct cursor *c, __u32 available) {
     struct ip4 *ip = TAKE(c, ip4);
@@ -348,8 +343,7 @@ static __always_inline int classify_ip4(struct view *v, struct cursor *c, __u32 
     return udp_to(v, place);
 }
 
-// ---- neighbour discovery (RFC 4861)
-// -------------------------------------------------------------------------------------
+// ---- neighbour discovery (RFC 4861) ----
 
 #define ND_RS       133
 #define ND_RA       134
@@ -448,8 +442,7 @@ static __always_inline int classify_nd(struct view *v, struct cursor *c, const s
     return what == OURS ? PASS_ND : refuse(what);
 }
 
-// ---- IPv6
-// ---------------------------------------------------------------------------------------------------------------
+// ---- IPv6 ----
 
 // IANA's "IPv6 Extension Header Types" but for the fragment header, which has a reason of its own.
 static __always_inline int is_extension(__u8 next) {
@@ -521,8 +514,7 @@ static __always_inline int classify_ip6(struct view *v, struct cursor *c, __u32 
     return udp_to(v, place);
 }
 
-// ---- what a kind may do
-// ---------------------------------------------------------------------------------------------------
+// ---- what a kind may do ----
 
 #define OPENINGS                                                                                                       \
     (FLAG(PASS_NAMES) | FLAG(PASS_NAMES_FOREIGN) | FLAG(PASS_DHCP) | FLAG(PASS_ARP) | FLAG(PASS_ND) | FLAG(PASS_PING))
@@ -594,8 +586,7 @@ static __always_inline int classify(struct view *v, struct __sk_buff *skb) {
     return reason;
 }
 
-// ---- acting on it
-// -----------------------------------------------------------------------------------------------------------
+// ---- acting on it ----
 
 static __always_inline int assign(struct __sk_buff *skb, __u32 slot) {
     struct bpf_sock *sk = (struct bpf_sock *)listeners.lookup(&slot);

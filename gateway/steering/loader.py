@@ -115,7 +115,7 @@ class _Module:
         self._lib = bcc.lib
         flags = [*FLAGS, *(f"-D{key}={value}" for key, value in defines.items())]
         try:
-            self._bpf = bcc.BPF(text=source(name), cflags=flags)
+            self._bpf = bcc.BPF(text=source(name).encode(), cflags=flags)
         except Exception as error:  # bcc raises bare Exception
             raise LoadError(
                 f"{name}: does not compile: {error}; are the kernel headers there (/lib/modules/$(uname -r)/build)?"
@@ -125,7 +125,7 @@ class _Module:
     def load(self, function: str) -> int:
         """Load one program; its descriptor."""
         try:
-            return int(self._bpf.load_func(function, self._bpf.SCHED_CLS).fd)
+            return int(self._bpf.load_func(function.encode(), self._bpf.SCHED_CLS).fd)
         except Exception as error:
             raise LoadError(
                 f"{self._name}: the kernel refused {function}: {error}; it needs CAP_BPF and CAP_NET_ADMIN"
