@@ -78,6 +78,16 @@ class AttemptCount:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusalCount:
+    """Refused messages of a device for one reason. ``last``: nanoseconds since the epoch."""
+
+    device: str
+    reason: Reason | None
+    count: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class PacketCount:
     """Packets of a device (id or MAC) that met one verdict."""
 
@@ -163,6 +173,15 @@ class Reader:
     def refusals(self, limit: int = 100, *, device: str | None = None) -> list[Record]:
         """The newest refused messages that were kept whole; further ones are counted in ``attempts``."""
         return [_record(row) for row in self._all(_NEWEST, "refusal", device, limit)]
+
+    def refusal_counts(self, device: str | None = None) -> list[RefusalCount]:
+        """How many refused messages were kept whole, by device and reason."""
+        rows = self._all(
+            "SELECT device, reason, COUNT(*), MAX(at) FROM records WHERE kind = 'refusal' AND (?1 IS NULL OR device = ?1)"
+            " GROUP BY device, reason",
+            device,
+        )
+        return [RefusalCount(name, _reason(reason), count, last) for name, reason, count, last in rows]
 
     def records(self, after: int = 0, limit: int = 1000) -> list[Record]:
         """Records in the order in which they were written, from seq ``after`` + 1 on."""

@@ -7,7 +7,6 @@ The vendor's host is OpenSSL in Python like all else here, so the rate says litt
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import sys
 import tempfile
@@ -28,18 +27,18 @@ def cpu(pid: int) -> float:
 
 async def measure(folder: Path, total: int, senders: int) -> None:
     async with street(folder, start=False, ledger=True) as here:
+        document = manifest(HOST, "two.acme.example")
         with here.registry.change() as change:
             for n in range(senders):
                 change.admit(Device(f"d{n}", f"D{n}", Kind.LOCAL, f"02:00:00:00:01:{n:02x}"))
-                change.approve(
-                    f"d{n}", manifest(HOST, "two.acme.example"), ipaddress.IPv4Network("10.127.0.0/16"), here.config.dmz.pool_ipv6
-                )
+                change.approve(f"d{n}", document, here.config.dmz.pool_ipv4, here.config.dmz.pool_ipv6)
         await here.vendor()
         ledger, courier = Process(folder), courier_process(here)
         socket = here.config.paths.socket("ledger")
         doors = [await connect(socket, "door") for _ in range(2)]
         socket.chmod(0o666)
         waits: dict[int, asyncio.Future[str]] = {}
+        times: list[float] = []
 
         async def listen(door: object) -> None:
             while True:
@@ -50,19 +49,24 @@ async def measure(folder: Path, total: int, senders: int) -> None:
             answered = 0
             for n in range(first, first + number):
                 waits[n] = asyncio.get_running_loop().create_future()
+                began = time.monotonic()
                 message = submit(n, wait_ms=5000, size=330, device=f"d{sender}")
                 doors[n % 2].send(msgspec.structs.replace(message, type="reading-0"))
                 answered += await waits[n] == "answered"
+                times.append(time.monotonic() - began)
             return answered
 
         listening = [asyncio.create_task(listen(door)) for door in doors]
         await asyncio.sleep(1.5)
         await asyncio.gather(*(send(s, 10_000_000 * (s + 1) + 5_000_000, 50) for s in range(senders)))
+        times.clear()
         before, began = (ledger.cpu(), cpu(courier.pid)), time.monotonic()
         each = total // senders
         answered = sum(await asyncio.gather(*(send(s, 10_000_000 * (s + 1), each) for s in range(senders))))
         took, number = time.monotonic() - began, each * senders
-        print(f"{number} messages, {answered} answered inline, {number / took:.0f}/s")
+        print(
+            f"{number} messages, {answered} answered inline, {number / took:.0f}/s, p50 {sorted(times)[number // 2] * 1000:.1f} ms"
+        )
         print(f"ledger  {(ledger.cpu() - before[0]) / number * 1e6:.0f} µs CPU per message")
         print(f"courier {(cpu(courier.pid) - before[1]) / number * 1e6:.0f} µs CPU per message")
         for name, pid in (("ledger", ledger.popen.pid), ("courier", courier.pid)):
@@ -75,6 +79,6 @@ async def measure(folder: Path, total: int, senders: int) -> None:
 
 
 with tempfile.TemporaryDirectory() as name:
-    os.chmod(name, 0o755)
+    Path(name).chmod(0o755)
     number, parallel = (int(word) for word in (sys.argv[1:] + ["20000", "8"][len(sys.argv) - 1 :]))
     on_the_street(lambda: measure(Path(name), number, parallel), 120)
