@@ -143,6 +143,15 @@ def test_hosts_may_come_in_any_order_and_leave_in_the_manifests() -> None:
     assert data["vendor"]["hosts"] == ["in.borealis.example", "alarm.borealis.example"]
 
 
+@pytest.mark.parametrize("hosts", [["in.borealis.example"], ["in.borealis.example"] * 2, ["in.borealis.example", None]])
+def test_hosts_are_all_named_once(hosts: list[str | None]) -> None:
+    judge = Judge(parse_manifest((SAMPLES / "borealis.mud.json").read_bytes()))
+    envelope = json.loads((SAMPLES / "borealis.message.json").read_bytes())
+    envelope["vendor"]["hosts"] = hosts
+    refusal = refused(judge, envelope, "in.borealis.example", "climate-report")
+    assert (refusal.reason, refusal.pointers) == (Reason.VENDOR_MISMATCH, ("/vendor/hosts",))
+
+
 def test_type_and_host(judge: Judge, body: bytes) -> None:
     assert refused(judge, body, type="nothing").reason is Reason.TYPE_UNKNOWN
     assert refused(judge, body, type="switch").reason is Reason.TYPE_UNKNOWN
