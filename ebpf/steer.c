@@ -139,10 +139,10 @@ static __always_inline int is_reply(struct view *v) {
     __u64 *seen = flows.lookup(&key);
     if (!seen)
         return 0;
-    __u64 idle = v->now - *seen;
-    if (idle > (v->protocol == IP_TCP ? FLOW_IDLE_TCP : FLOW_IDLE))
+    __s64 idle = v->now - *seen; // another CPU may have written it a tick ahead of us
+    if (idle > (__s64)(v->protocol == IP_TCP ? FLOW_IDLE_TCP : FLOW_IDLE))
         return 0;
-    if (idle > REFRESH)
+    if (idle > (__s64)REFRESH)
         *seen = v->now;
     return 1;
 }

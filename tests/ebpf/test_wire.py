@@ -286,22 +286,18 @@ def test_status_is_told_to_root(wire: Wire) -> None:
 
 
 def test_an_interface_made_anew_is_steered_again(wire: Wire) -> None:
-    ip("-n", wire.gateway, "link", "delete", "dmz0")
-    wire.rejoin()
+    async def before(door: Registration) -> None:
+        ip("-n", wire.gateway, "link", "delete", "dmz0")
+        wire.rejoin()
+        await door.wait_lost()  # its listeners were bound to the interface that is gone
 
-    async def work() -> None:
-        async with asyncio.timeout(20):
-            while True:  # steering lets workers go once it has seen the new interface
-                try:
-                    async with await connect(wire.socket, "door", 0) as door:
-                        device, accepted = await meet(wire, door.listeners["tcp4"], WORLD[4], 443)
-                        device.close()
-                        accepted.close()
-                        return
-                except OSError:
-                    continue
+    async def after(door: Registration) -> None:
+        device, accepted = await meet(wire, door.listeners["tcp4"], WORLD[4], 443)
+        device.close()
+        accepted.close()
 
-    asyncio.run(work())
+    worker(wire, before)
+    worker(wire, after)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
