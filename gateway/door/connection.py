@@ -101,6 +101,7 @@ class DoorConnection(asyncio.Protocol):
         self._over = False
         self._counted = ""
         self._heard = 0
+        self._early = bytearray()
         self._hello_done = False
         self._established = False
         self._stalled = False
@@ -130,7 +131,13 @@ class DoorConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the device."""
-        if self._over or self._top is None or self._client is None:
+        if not self._over and self._top is None:
+            # uvloop may hand over what it had read before it was told to pause; nobody is known yet who said it
+            self._early += data
+            if len(self._early) > MAX_HELLO:
+                self._drop(Reason.TLS_FAILED, "tcp")
+            return
+        if self._over or self._client is None:
             self._heard += len(data)
             if self._heard > MAX_LINGER and self._transport is not None:
                 self._transport.abort()
@@ -234,6 +241,9 @@ class DoorConnection(asyncio.Protocol):
         context.server.address = (guest.target.address, guest.target.port)  # for the record; nothing here can connect to it
         self._top = Threshold(context)
         self._drive(events.Start())
+        if self._early and not self._over:
+            early, self._early = bytes(self._early), bytearray()
+            self.data_received(early)
         if not self._over:
             self._transport.resume_reading()
 
