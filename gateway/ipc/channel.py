@@ -7,7 +7,10 @@ that breaks the framing or sends a type outside the link's union is cut off.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import grp
 import logging
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterable
@@ -16,6 +19,7 @@ from typing import Any, cast
 
 import msgspec
 
+GROUP = "mudroom"
 MAX_FRAME = 4 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 _encoder = msgspec.msgpack.Encoder()
@@ -169,8 +173,15 @@ async def serve(path: Path, factory: Callable[[], Channel], uids: Iterable[int] 
 
     path.unlink(missing_ok=True)
     server = await asyncio.get_running_loop().create_unix_server(guarded, str(path))
-    path.chmod(0o660)
+    share(path)
     return server
+
+
+def share(path: Path) -> None:
+    """Let the gateway's processes connect to a socket of ours: mode 0660, group ``mudroom``; who they are is asked by uid."""
+    with contextlib.suppress(KeyError, PermissionError):  # outside the appliance's user land only root connects
+        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    path.chmod(0o660)
 
 
 async def connect(path: Path, channel: Channel) -> Channel:

@@ -81,6 +81,7 @@ def folders() -> None:
         (layout.RUN / "gateway" / "steering", None, 0o755),
         (layout.RUN / "gateway" / "signer", "signer", 0o755),
         (layout.RUN / "gateway" / "ledger", "ledger", 0o755),
+        (layout.RUN / "gateway" / "courier", "courier", 0o755),
     ]
     for path, role, mode in owned:
         path.mkdir(exist_ok=True)

@@ -99,7 +99,7 @@ def _gateway() -> list[str]:
         f"address add {layout.WAN4} dev wan0",
         f"address add {layout.WAN6} dev wan0 nodad",
         f"route add default via {layout.ISP4.split('/')[0]}",
-        f"-6 route add default via {layout.ISP6.split('/')[0]}",
+        f"route add default via {layout.ISP6.split('/')[0]}",
     ]
 
 
@@ -110,5 +110,5 @@ def _laptop() -> list[str]:
         f"address add {layout.LAPTOP4} dev eth0",
         f"address add {layout.LAPTOP6} dev eth0 nodad",
         f"route add default via {layout.LAN4.split('/')[0]}",
-        f"-6 route add default via {layout.LAN6.split('/')[0]}",
+        f"route add default via {layout.LAN6.split('/')[0]}",
     ]
