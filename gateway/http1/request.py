@@ -39,7 +39,7 @@ class RequestParser:
         self.limits = limits
         self._head = HeadReader(grammar.REQUEST_HEAD, grammar.check_request_line, limits.head_bytes, 400, 431)
         self._buffer = bytearray()
-        self._over: Violation | None = None
+        self._over: tuple[Reason, int, str] | None = None
         self._waiting = False  # a request was handed up and is not answered
         self._reset()
 
@@ -58,14 +58,17 @@ class RequestParser:
     def feed(self, data: bytes) -> Request | None:
         """The request that ``data`` completes, if it does. Raises Violation; the connection is then over."""
         if self._over:
-            raise self._over
+            raise Violation(*self._over)
         if not data:
             return None
         try:
             return self._feed(data)
         except Violation as violation:
-            self._over = violation
-            self._buffer.clear()
+            # not the exception itself: it holds this frame, and so this parser
+            self._over = (violation.reason, violation.status, violation.detail)
+            if self._reading:
+                self._reading.release()
+            self._reset()
             raise
 
     def answered(self) -> None:

@@ -79,7 +79,7 @@ class ResponseParser:
         self.limits = limits
         self._head = HeadReader(grammar.RESPONSE_HEAD, grammar.check_status_line, limits.head_bytes, _BAD, _BAD)
         self._buffer = bytearray()
-        self._over: Violation | None = None
+        self._over: tuple[Reason, int, str] | None = None
         self._expected = False
         self._reset()
 
@@ -105,23 +105,26 @@ class ResponseParser:
     def feed(self, data: bytes) -> Response | None:
         """The response that ``data`` completes, if it does. Raises Violation; the connection is then over."""
         if self._over:
-            raise self._over
+            raise Violation(*self._over)
         if not data:
             return None
         try:
             return self._feed(data)
         except Violation as violation:
-            self._over = violation
-            self._buffer.clear()
+            # not the exception itself: it holds this frame, and so this parser
+            self._over = (violation.reason, violation.status, violation.detail)
+            if self._reading:
+                self._reading.release()
+            self._reset()
             raise
 
     def eof(self) -> None:
         """The peer closed. Raises Violation if a response was due."""
         if self._over:
-            raise self._over
+            raise Violation(*self._over)
         if self._expected:
-            self._over = Violation(Reason.HTTP_FRAMING, _BAD, "the connection ended before the response did")
-            raise self._over
+            self._over = (Reason.HTTP_FRAMING, _BAD, "the connection ended before the response did")
+            raise Violation(*self._over)
 
     def _feed(self, data: bytes) -> Response | None:
         if not self._expected:

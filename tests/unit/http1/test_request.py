@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -222,6 +224,18 @@ def test_nothing_is_read_after_a_violation() -> None:
         with pytest.raises(Violation) as caught:
             parser.feed(b"NOPE / HTTP/1.1\r\n")
         assert caught.value.reason is Reason.HTTP_METHOD
+
+
+def test_no_verdict_leaves_garbage_behind() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for data in (post(), post() + b"x", post("X-A: \0"), post(length="+2")):
+            for _ in range(10):
+                talk([data, b"x"])
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_answering_nothing_is_our_own_mistake() -> None:
