@@ -125,7 +125,7 @@ class DoorConnection(asyncio.Protocol):
             self._guest.device = house.holders.get(self._peer, "")
             self._drop(Reason.CONNECTION_LIMIT, "tcp")
             return
-        transport.pause_reading()
+        # uvloop starts to read after this returns whatever is asked for here, so early bytes are kept, not held off
         self._set_deadline(house.settings.handshake_seconds)
         self._task = self._loop.create_task(self._identify((self._peer, int(peer[1]))))
 
@@ -155,8 +155,11 @@ class DoorConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The device will send no more; it may still read an answer that is under way."""
-        if self._over or self._client is None:
+        if self._over:
             return False
+        if self._client is None:
+            self._gone = True
+            return True
         self._client.state &= ~ConnectionState.CAN_READ
         self._drive(events.ConnectionClosed(self._client))
         return not self._over

@@ -107,6 +107,7 @@ class Steering:
         return self
 
     async def whois(self, address: str) -> Holder:
+        await asyncio.sleep(0.002)  # steering is another process: bytes of the device arrive meanwhile
         return Holder(0, self.holders.get(address, ""), "" if address not in self.holders else "02:00:00:00:00:01")
 
     async def wait_lost(self) -> None:
