@@ -65,7 +65,8 @@ def main(repeats: int) -> None:
                 rounds.setdefault(name, []).append(runner.nanoseconds)
                 reasons[name] = Reason.from_code(verdict.counted).label
         print(
-            f"ns per packet, {repeats:,} repeats, {ROUNDS} rounds\n{'path':34} {'counted':18} {'median':>7} {'least':>6} {'most':>6}"
+            f"ns per packet, {repeats:,} repeats, {ROUNDS} rounds\n"
+            f"{'path':34} {'counted':18} {'median':>7} {'least':>6} {'most':>6}"
         )
         for name, times in rounds.items():
             print(f"{name:34} {reasons[name]:18} {statistics.median(times):7.0f} {min(times):6d} {max(times):6d}")

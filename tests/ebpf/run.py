@@ -104,7 +104,7 @@ def config(**steering: object) -> Config:
     return Config(steering=make_steering(**steering))
 
 
-def make_steering(**changes: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def make_steering(**changes: object):  # type: ignore[no-untyped-def]
     from gateway.config import Steering
 
     unlimited = dict.fromkeys(

@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 import pytest
 
-from gateway.ipc.channel import Channel, connect as connect_channel, serve as serve_channel
+from gateway.ipc.channel import Channel
+from gateway.ipc.channel import connect as connect_channel
+from gateway.ipc.channel import serve as serve_channel
 from gateway.ipc.listeners import Registration, connect
 from gateway.ipc.messages import AskStatus, Attempt, Counters, Status, ToLedger
 from gateway.reasons import Reason

@@ -29,7 +29,8 @@ def test_leases_that_ran_out_bind_nobody() -> None:
 
 
 def test_half_written_and_foreign_lines_are_left_out() -> None:
-    text = f"2000 {mac(1)} 10.77.0.\n2000 {mac(2)} 10.77.0.22\nnonsense\n2000 ZZ 10.77.0.9 * *\nduid 00:01\n2000 {mac(3)} 10.77.0.3 * *\n"
+    text = f"2000 {mac(1)} 10.77.0.\n2000 {mac(2)} 10.77.0.22\nnonsense\n2000 ZZ 10.77.0.9 * *\n"
+    text += f"duid 00:01\n2000 {mac(3)} 10.77.0.3 * *\n"
     assert parse_leases(text, 0) == {}
 
 
