@@ -3,9 +3,9 @@
 It must never send anything that did not come from the ledger over a living link, nor to a host that the device's
 approved manifest of this moment does not name, nor to an address inside the home.
 
-Why not a kept HTTP client: httpx, the candidate in our lock's reach, costs several times the CPU of this room's whole budget
-for a message, and like its peers follows, decodes and tolerates more than the standard allows (content codings, 1xx, trailers,
-bare line feeds). Here ``gateway.http1``, the strict reader that the door uses too, stands on a kept parser (llhttp), and
+Why not a kept HTTP client: httpx 0.28 took 1,090 µs of CPU for one small POST on a kept TLS connection, where this whole process
+takes 45 to 120 (tests/unit/courier/load.py, same machine), and it accepts more than the standard allows (content codings, 1xx
+responses, trailers). Here ``gateway.http1``, the strict reader that the door uses too, stands on a kept parser (llhttp), and
 asyncio's streams carry it; so one grammar judges both legs.
 """
 

@@ -20,7 +20,8 @@ FIELDS = (
     "vendor",  # text
     "host",  # text
     "type",  # text
-    "at",  # int: nanoseconds since the epoch
+    "received",  # int: nanoseconds since the epoch, when the door had it; of an answer, when the ledger had it
+    "at",  # int: nanoseconds since the epoch, when the record was made
     "original",  # bytes
     "outgoing",  # bytes
     "status",  # int: the vendor's HTTP status, 0 where there is none
@@ -29,7 +30,7 @@ FIELDS = (
     "pointers",  # text: a JSON array of JSON Pointers (RFC 6901), or empty
 )
 
-Fields = tuple[int, str, str, str, str, str, str, int, bytes, bytes, int, int, str, str]
+Fields = tuple[int, str, str, str, str, str, str, int, int, bytes, bytes, int, int, str, str]
 _encode = msgspec.msgpack.Encoder().encode
 
 

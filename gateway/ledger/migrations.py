@@ -14,8 +14,9 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             """CREATE TABLE records (
                 seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL, device TEXT NOT NULL, vendor TEXT NOT NULL,
-                host TEXT NOT NULL, type TEXT NOT NULL, at INTEGER NOT NULL, original BLOB NOT NULL, outgoing BLOB NOT NULL,
-                status INTEGER NOT NULL, reason INTEGER NOT NULL, detail TEXT NOT NULL, pointers TEXT NOT NULL,
+                host TEXT NOT NULL, type TEXT NOT NULL, received INTEGER NOT NULL, at INTEGER NOT NULL,
+                original BLOB NOT NULL, outgoing BLOB NOT NULL, status INTEGER NOT NULL,
+                reason INTEGER NOT NULL, detail TEXT NOT NULL, pointers TEXT NOT NULL,
                 previous BLOB NOT NULL, hash BLOB NOT NULL) STRICT""",
             # One message and one answer for each id; also the way from a message to its answer.
             "CREATE UNIQUE INDEX records_id ON records (id, kind) WHERE id <> ''",

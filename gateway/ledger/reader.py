@@ -26,7 +26,7 @@ class LedgerError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of the record. ``at``: nanoseconds since the epoch; ``reason``: None where there is none."""
+    """One line of the record. ``received`` and ``at``: arrival and writing, in nanoseconds since the epoch."""
 
     seq: int
     kind: str
@@ -35,6 +35,7 @@ class Record:
     vendor: str
     host: str
     type: str
+    received: int
     at: int
     original: bytes
     outgoing: bytes
@@ -122,7 +123,7 @@ class Verification:
 
 
 # The columns are a constant of ours; every value is bound.
-_COLUMNS = "seq, kind, id, device, vendor, host, type, at, original, outgoing, status, reason, detail, pointers, hash"
+_COLUMNS = "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash"
 _NEWEST = f"SELECT {_COLUMNS} FROM records WHERE kind = ?1 AND (?2 IS NULL OR device = ?2) ORDER BY seq DESC LIMIT ?3"  # noqa: S608
 _BY_ID = f"SELECT {_COLUMNS} FROM records WHERE id = ?1 AND kind = ?2 AND id <> ''"  # noqa: S608  # the words of the index
 _AFTER = f"SELECT {_COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
@@ -249,6 +250,6 @@ def _reason(code: int) -> Reason | None:
 
 
 def _record(row: Any) -> Record:
-    code, detail, pointers, digest = row[11:]
+    code, detail, pointers, digest = row[12:]
     pointed = tuple(msgspec.json.decode(pointers)) if pointers else ()
-    return Record(*(*row[:11], _reason(code), detail, pointed, digest))
+    return Record(*(*row[:12], _reason(code), detail, pointed, digest))

@@ -64,9 +64,8 @@ async def measure(folder: Path, total: int, senders: int) -> None:
         each = total // senders
         answered = sum(await asyncio.gather(*(send(s, 10_000_000 * (s + 1), each) for s in range(senders))))
         took, number = time.monotonic() - began, each * senders
-        print(
-            f"{number} messages, {answered} answered inline, {number / took:.0f}/s, p50 {sorted(times)[number // 2] * 1000:.1f} ms"
-        )
+        median = sorted(times)[number // 2] * 1000
+        print(f"{number} messages, {answered} answered inline, {number / took:.0f}/s, p50 {median:.1f} ms")
         print(f"ledger  {(ledger.cpu() - before[0]) / number * 1e6:.0f} µs CPU per message")
         print(f"courier {(cpu(courier.pid) - before[1]) / number * 1e6:.0f} µs CPU per message")
         for name, pid in (("ledger", ledger.popen.pid), ("courier", courier.pid)):

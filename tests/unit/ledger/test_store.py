@@ -66,6 +66,7 @@ def test_records_come_back_as_they_were(store: Store) -> None:
         ("UPDATE records SET outgoing = x'00' WHERE seq = 3", 3),
         ("UPDATE records SET original = x'20' WHERE seq = 1", 1),
         ("UPDATE records SET at = at + 1 WHERE seq = 2", 2),
+        ("UPDATE records SET received = 0 WHERE seq = 2", 2),
         ("UPDATE records SET device = 'lamp' WHERE seq = 7", 7),
         ("UPDATE records SET status = 500 WHERE seq = 7", 7),
         ("UPDATE records SET reason = 1 WHERE seq = 6", 6),
