@@ -1,0 +1,149 @@
+"""The resolver process: its sockets from steering, approved names from the registry, attempts to the ledger.
+
+It serves only while it is registered with steering; without steering, registry or holder, no name has an address. It must
+never open a socket of its own beyond the Unix sockets to steering and the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway import service
+from gateway.config import Config
+from gateway.ipc import listeners
+from gateway.ipc.channel import Channel, keep_connected
+from gateway.ipc.listeners import Registration
+from gateway.ipc.messages import AskStatus, Holder
+from gateway.names.server import Resolver, serving
+from gateway.names.tally import Tally
+from gateway.registry import Home, PoolAddress, RegistryError, RegistryFile
+
+WHOIS_SECONDS = 2.0
+REPORT_SECONDS = 0.5
+RECONNECT_FIRST_SECONDS = 0.05
+RECONNECT_MOST_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+class Approvals:
+    """The names that each device may ask for, as the registry has them at this moment."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = RegistryFile(path)
+        self._home: Home | None = None
+        self._by_device: dict[str, Mapping[str, PoolAddress]] = {}
+        self._broken = ""
+
+    def names_for(self, device_id: str) -> Mapping[str, PoolAddress]:
+        """Pool addresses by name for a device id; empty for one that is unknown, and while the registry cannot be read."""
+        try:
+            home = self._file.current()
+        except (RegistryError, OSError, ValueError) as error:
+            if str(error) != self._broken:  # once, not for each question
+                self._broken = str(error)
+                log.error("no name is answered: %s", error)  # the message says it all
+            return {}
+        self._broken = ""
+        if home is not self._home:
+            self._home, self._by_device = home, {}
+        found = self._by_device.get(device_id)
+        if found is None:
+            device = home.by_id.get(device_id)
+            if device is None:
+                return {}
+            pool = home.registry.pool
+            found = {name: pool[name] for name in home.names_for(device) if name in pool}
+            self._by_device[device_id] = found
+        return found
+
+
+class Reports:
+    """The link to the ledger; attempts wait in the tally, which is bounded, while it is down or slow."""
+
+    def __init__(self, path: Path, tally: Tally) -> None:
+        self._path = path
+        self._tally = tally
+        self._link: Channel | None = None
+
+    async def run(self) -> None:
+        """Report for ever. Cancel to end; what is left is sent if the ledger is there."""
+        link = asyncio.create_task(keep_connected(self._path, self._make))
+        try:
+            while True:
+                await asyncio.sleep(REPORT_SECONDS)
+                self._report()
+        finally:
+            self._report()
+            if self._link is not None:
+                self._link.close()
+            link.cancel()
+            await asyncio.gather(link, return_exceptions=True)
+
+    def _report(self) -> None:
+        if len(self._tally) and self._link is not None and self._link.open and not self._link.congested:
+            for attempt in self._tally.drain():
+                self._link.send(attempt)
+
+    def _make(self) -> Channel:
+        # the ledger says nothing on this link; whatever it did say would cut the link
+        return Channel(AskStatus, receive=lambda link, _message: link.close(), made=self._made, lost=self._lost)
+
+    def _made(self, link: Channel) -> None:
+        self._link = link
+
+    def _lost(self, link: Channel) -> None:
+        if self._link is link:
+            self._link = None
+
+
+async def serve(config: Config, stop: asyncio.Event) -> None:
+    """Answer the devices' questions until ``stop``; registers anew whenever steering was gone."""
+    tally = Tally()
+    approvals = Approvals(config.paths.registry)
+    reports = asyncio.create_task(Reports(config.paths.socket("ledger"), tally).run())
+    stopping = asyncio.create_task(stop.wait())
+    wait = RECONNECT_FIRST_SECONDS
+    try:
+        while not stop.is_set():
+            attempt = asyncio.create_task(listeners.connect(config.paths.socket("steering"), "names", 0))
+            await asyncio.wait({attempt, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not attempt.done():
+                attempt.cancel()
+            try:
+                registration = await attempt
+            except asyncio.CancelledError:
+                break
+            except OSError as error:  # TimeoutError too
+                log.info("steering gives no sockets yet: %s", error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), wait)
+                wait = min(wait * 2, RECONNECT_MOST_SECONDS)
+                continue
+            wait = RECONNECT_FIRST_SECONDS
+            async with registration:
+                await _serve_registered(registration, approvals, tally, stopping)
+    finally:
+        for task in (stopping, reports):
+            task.cancel()
+        await asyncio.gather(stopping, reports, return_exceptions=True)
+
+
+async def _serve_registered(registration: Registration, approvals: Approvals, tally: Tally, stopping: asyncio.Task[bool]) -> None:
+    async def whois(address: str) -> Holder:
+        async with asyncio.timeout(WHOIS_SECONDS):
+            return await registration.whois(address)
+
+    resolver = Resolver(whois, approvals.names_for, tally)
+    given = {name: registration.listeners.pop(name) for name in tuple(registration.listeners)}
+    async with serving(resolver, given):
+        service.ready("answering")
+        lost = asyncio.create_task(registration.wait_lost())
+        await asyncio.wait({lost, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            log.warning("steering is gone; no question reaches us until it is back")
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
