@@ -147,6 +147,11 @@ class _Module:
         consume: Callable[[], None] = self._bpf.ring_buffer_consume
         return consume
 
+    def settle(self) -> None:
+        """Give the compiler's memory back; nothing is compiled after this."""
+        self._bpf.free_bcc_memory()
+        ctypes.CDLL(None).malloc_trim(0)
+
     def close(self) -> None:
         self._bpf.cleanup()
 
@@ -186,6 +191,7 @@ class Steer:
         self._counters = mmap.mmap(
             counters.fd, self.cpus * self.slots * layout.REASONS * layout.COUNTER.size, mmap.MAP_SHARED, mmap.PROT_READ
         )
+        self._module.settle()
 
     def counters(self) -> bytes:
         """All counters as they are: CPU by CPU, slot by slot, reason by reason."""
@@ -211,6 +217,7 @@ class Guard:
         self.seats = self._module.map("seats", 8, layout.SEAT.size)
         self.ports = self._module.map("ports", 4, layout.PORT.size)
         self.freed = self._module.map("seats_freed", 4, 4)
+        self._module.settle()
 
     def close(self) -> None:
         self._module.close()
