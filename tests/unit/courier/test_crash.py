@@ -65,6 +65,10 @@ def test_kill_9_of_the_courier_and_of_both_loses_nothing(tmp_path: Path) -> None
                         await door.close()
                         door = await _served(here)
                     courier = courier_process(here)
+                # The Submit that was under way when its sender ended is committed no later than this one: without it the queue
+                # could be seen empty too early.
+                door.send(_sent(99_999_999, 0))  # type: ignore[arg-type]
+                await door.get()
                 async with asyncio.timeout(30):
                     while rows(here.config.paths.ledger, "SELECT count(*) FROM outbox") != [(0,)]:  # noqa: ASYNC110
                         await asyncio.sleep(0.05)
@@ -75,13 +79,8 @@ def test_kill_9_of_the_courier_and_of_both_loses_nothing(tmp_path: Path) -> None
                 ledger.kill()
             bodies = {vendor.requests.get_nowait().body for _ in range(vendor.requests.qsize())}
             recorded = rows(here.config.paths.ledger, "SELECT id, outgoing FROM records WHERE kind = 'message'")
-            # a Submit that was cancelled on its way may have been committed after the queue was seen empty
-            waiting = {id for (id,) in rows(here.config.paths.ledger, "SELECT id FROM outbox")}
-            finished = {id: body for id, body in recorded if id not in waiting}
-            assert acknowledged <= finished.keys()
-            assert set(finished.values()) <= bodies  # at least once
-            assert bodies <= {body for _, body in recorded}  # and nothing that was not recorded
-            assert len(waiting) <= 1
+            assert acknowledged <= {id for id, _ in recorded}
+            assert bodies == {body for _, body in recorded}  # each at least once, and nothing that was not recorded
             assert len(acknowledged) > 100
             with Reader(here.config.paths.ledger) as reader:
                 assert reader.verify().broken is None
