@@ -1,0 +1,98 @@
+"""What dnsmasq is told, and what becomes of a MUD URL."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config, Dmz, Paths
+from gateway.network import dhcp
+
+MAC = "02:00:00:00:00:01"
+
+
+def test_no_dns_one_interface_and_the_settings_range() -> None:
+    lines = dhcp.render(Config(dmz=Dmz(lease_first=20, lease_last=29, lease_seconds=600))).splitlines()
+    for line in (
+        "port=0",
+        "interface=dmz0",
+        "bind-interfaces",
+        "dhcp-range=10.77.0.20,10.77.0.29,255.255.255.0,600",
+        "dhcp-lease-max=10",
+        "dhcp-ignore-clid",
+        "dhcp-option=option:router,10.77.0.1",
+        "dhcp-option=option:dns-server,10.77.0.1",
+        "dhcp-option=option:ntp-server,10.77.0.1",
+        "dhcp-option=option6:dns-server,[fd4d:7564:726d:2::1]",
+        "dhcp-range=fd4d:7564:726d:2::,ra-only,64,600",
+        "dhcp-leasefile=/var/lib/mudroom/dhcp/leases",
+    ):
+        assert line in lines
+
+
+def test_dnsmasq_takes_it(tmp_path: Path) -> None:
+    file = tmp_path / "dnsmasq.conf"
+    file.write_text(dhcp.render(Config()))
+    done = subprocess.run(["dnsmasq", "--test", f"--conf-file={file}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def record(folder: Path, action: str, mac: str, url: bytes | None) -> None:
+    environment: dict[bytes, bytes] = {b"MUDROOM_MUD": os.fsencode(folder)}
+    if url is not None:
+        environment[b"DNSMASQ_MUD_URL"] = url
+    subprocess.run([str(dhcp.RECORDER), action, mac, "10.77.0.20"], env=environment, check=True)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(paths=Paths(state=str(tmp_path)))
+
+
+@pytest.mark.parametrize("url", [b"https://acme.example/mud.json", b"https://a/" + b"x" * 245])
+def test_a_mud_url_is_written_down_and_goes_with_its_lease(config: Config, url: bytes) -> None:
+    folder = dhcp.mud_folder(config)
+    assert dhcp.mud_urls(config) == {}
+    (folder.parent).mkdir()
+    record(folder, "add", MAC, url)
+    assert dhcp.mud_urls(config) == {MAC: url.decode()}
+    record(folder, "old", MAC, None)  # a renewal that does not repeat it
+    assert dhcp.mud_urls(config) == {MAC: url.decode()}
+    record(folder, "del", MAC, None)
+    assert dhcp.mud_urls(config) == {}
+
+
+@pytest.mark.parametrize(
+    ("what", "mac", "url"),
+    [
+        ("not https", MAC, b"http://acme.example/mud.json"),
+        ("no host", MAC, b"https://"),
+        ("empty", MAC, b""),
+        ("a space", MAC, b"https://acme.example/ x"),
+        ("a line feed", MAC, b"https://acme.example/\nx"),
+        ("an escape sequence", MAC, b"https://acme.example/\x1b[2J"),
+        ("not ASCII", MAC, "https://ácme.example/".encode()),
+        ("too long", MAC, b"https://a/" + b"x" * 246),
+        ("a path for a hardware address", "../../../tmp/x", b"https://acme.example/"),
+        ("a path of the right length", "..:../..:../..:..", b"https://acme.example/"),
+        ("no hardware address", "", b"https://acme.example/"),
+    ],
+)
+def test_anything_else_is_not(config: Config, tmp_path: Path, what: str, mac: str, url: bytes) -> None:
+    folder = dhcp.mud_folder(config)
+    folder.parent.mkdir()
+    record(folder, "add", mac, url)
+    assert dhcp.mud_urls(config) == {}, what
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+def test_a_url_that_looks_like_a_command_is_only_text(config: Config, tmp_path: Path) -> None:
+    folder = dhcp.mud_folder(config)
+    folder.parent.mkdir()
+    url = f"https://x/$(touch${{IFS}}{tmp_path}/owned)`id`;%n"
+    record(folder, "add", MAC, url.encode())
+    assert dhcp.mud_urls(config) == {MAC: url}
+    assert not (tmp_path / "owned").exists()
