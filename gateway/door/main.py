@@ -11,7 +11,7 @@ import gc
 import logging
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Protocol
 
 from gateway import service
@@ -37,8 +37,8 @@ class Registered(Protocol):
     """What steering gives: ``gateway.ipc.listeners.Registration``, or a loopback listener in tests."""
 
     @property
-    def listeners(self) -> Mapping[str, socket.socket]:
-        """Listening sockets by "tcp4", "tcp6"; whoever registered owns them from then on."""
+    def listeners(self) -> MutableMapping[str, socket.socket]:
+        """Listening sockets by "tcp4", "tcp6"; whoever pops one closes it."""
 
     async def whois(self, address: str) -> Holder:
         """Who holds this address now? Raises OSError where steering is lost."""
@@ -120,7 +120,8 @@ async def _admit(house: House, register: Register, stop: asyncio.Event) -> None:
             servers: list[asyncio.Server] = []
             try:
                 house.whois = registered.whois
-                for name, sock in registered.listeners.items():
+                for name in list(registered.listeners):
+                    sock = registered.listeners.pop(name)  # the server closes it from now on
                     servers.append(await loop.create_server(lambda: DoorConnection(house), sock=sock, backlog=BACKLOG))
                     log.info("serving %s at %s", name, sock.getsockname())
                 service.ready("serving devices")

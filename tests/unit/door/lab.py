@@ -37,7 +37,7 @@ from gateway.reasons import Reason
 from gateway.registry import Certificate, Device, Kind, PoolAddress, RegistryFile
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-HOST, OTHER_HOST = "api.acme.example", "api.borealis.example"
+HOST, OTHER_HOST = "api.acme.example", "in.borealis.example"
 TARGET = "/.well-known/clear-envelope/v1/messages/power-reading"
 MESSAGE = (SAMPLES / "acme.message.json").read_bytes()
 MEDIA = "application/clear-envelope+json"
