@@ -63,13 +63,13 @@ def render(config: Config, users: Uids, resolvers: Sequence[IPv4Address | IPv6Ad
     home6 = f"{{ {lan6.network}, {dmz6.network}, {config.dmz.pool_ipv6} }}"
     may_open = config.lan.may_open_to_dmz
     lan_to_dmz = (
-        f"iifname {lan} oifname {dmz} ip daddr {dmz4.network} accept\n"
-        f"        iifname {lan} oifname {dmz} ip6 daddr {dmz6.network} accept"
+        f"iifname {lan} oifname {dmz} ip saddr {lan4.network} ip daddr {dmz4.network} accept\n"
+        f"        iifname {lan} oifname {dmz} ip6 saddr {lan6.network} ip6 daddr {dmz6.network} accept"
         if may_open
         else "# the LAN may not open connections to devices"
     )
     reply = (
-        f"iifname {dmz} oifname {lan} meta mark {MARK_REPLY:#x} ct state established accept"
+        f"iifname {dmz} oifname {lan} meta mark {MARK_REPLY:#x} accept"
         if may_open
         else "# so there are no replies either"
     )

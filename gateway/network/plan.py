@@ -270,6 +270,10 @@ def _sysctls(config: Config) -> tuple[Sysctl, ...]:
         # a flow begins with its SYN; else a device's stray ACK could be taken for a flow that the LAN opened
         Sysctl(("net", "netfilter", "nf_conntrack_tcp_loose"), "0"),
         Sysctl(("net", "ipv4", "icmp_echo_ignore_broadcasts"), "1"),
+        # Where br_netfilter is there, the IP hooks would see a port's frame before our program has marked it.
+        Sysctl(("net", "bridge", "bridge-nf-call-iptables"), "0"),
+        Sysctl(("net", "bridge", "bridge-nf-call-ip6tables"), "0"),
+        Sysctl(("net", "bridge", "bridge-nf-call-arptables"), "0"),
         # No interface answers for, or shows, an address that is not its own: neither DMZ nor WAN learns the LAN's.
         # "all" holds for the trunk too, where untagged frames arrive.
         *v4("all", arp_ignore=1, arp_announce=2, accept_redirects=0, send_redirects=0, accept_source_route=0),
@@ -292,7 +296,9 @@ def _sysctls(config: Config) -> tuple[Sysctl, ...]:
             drop_unicast_in_l2_multicast=1,  # RFC 1122 section 3.3.6
             log_martians=0,  # a device must not fill the log
         ),
-        *v4(lan, rp_filter=1, accept_redirects=0, send_redirects=0, route_localnet=0, proxy_arp=0),
+        # Not strict: for a packet on its way to the DMZ the kernel asks for the route back as if it came from there, and
+        # meets the blackhole rule. nftables checks the LAN's sources instead.
+        *v4(lan, rp_filter=0, accept_redirects=0, send_redirects=0, route_localnet=0, proxy_arp=0),
         *v6("all", accept_redirects=0),
         *v6(
             dmz,

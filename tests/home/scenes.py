@@ -124,7 +124,6 @@ SCENES = (
         "a foreign name server",
         lambda h, n: ["kdig", "+time=2", "+retry=0", f"@{layout.FOREIGN4}", "secret.tracker.example"],
         ("name-not-approved",),
-        ("name-not-approved",),
     ),
     Scene(
         "a tunnel through DNS (iodine)",
@@ -185,6 +184,7 @@ SCENES = (
     Scene(
         "a fragmented packet",
         lambda h, n: ["ping", "-c", "1", "-W", "1", "-s", "3000", layout.FOREIGN4],
+        ("fragment",),
         ("fragment",),
         ("fragment",),
     ),

@@ -1,0 +1,532 @@
+"""`mudroom network` against the running kernel, in namespaces of its own: what it makes, that it keeps devices in without any
+eBPF, and what it leaves behind. nftables marks stand in for steering's where a test needs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gateway import service
+from gateway.config import Config, Dmz
+from gateway.network import apply as network
+from gateway.network.errors import NetworkError
+
+CONFIG = Config(dmz=Dmz(mode="bridge", ports=("port1", "port2")))
+IP_TRANSPARENT = 19
+ETH_P_ALL = 3
+WAN4, ISP4, ISP6 = "192.0.2.2", "192.0.2.1", "2001:db8:0:1::1"
+PUBLIC4, PUBLIC6 = "203.0.113.9", "2001:db8:ffff::9"
+LAPTOP4, LAPTOP6 = "192.168.77.10", "fd4d:7564:726d:1::10"
+DEVICE4, DEVICE6 = "10.77.0.20", "fd4d:7564:726d:2::20"
+OTHER4, OTHER6 = "10.77.0.21", "fd4d:7564:726d:2::21"
+END = b"end of this capture"
+
+
+def run(*argv: str, text: str | None = None) -> str:
+    done = subprocess.run(argv, input=text, capture_output=True, text=True)
+    assert done.returncode == 0, f"{argv}: {done.stderr}"
+    return done.stdout
+
+
+def batch(lines: str) -> None:
+    run("ip", "-batch", "-", text=lines)
+
+
+@dataclass
+class House:
+    """Namespaces without names: they go when their descriptors do."""
+
+    spaces: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str) -> None:
+        os.unshare(os.CLONE_NEWNET)
+        self.spaces[name] = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+    @contextlib.contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        os.setns(self.spaces[name], os.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            os.setns(before, os.CLONE_NEWNET)
+            os.close(before)
+
+    def path(self, name: str) -> str:
+        return f"/proc/{os.getpid()}/fd/{self.spaces[name]}"
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    """The gateway's namespace (entered), an internet, a laptop and two devices; nothing applied yet."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    made = House()
+    try:
+        for name in ("internet", "laptop", "device", "other", "gateway"):
+            made.add(name)
+        for port, name in (("wan0", "internet"), ("lan0", "laptop"), ("port1", "device"), ("port2", "other")):
+            batch(f"link add {port} type veth peer name eth0 netns {made.path(name)}")
+        batch(f"addr add {WAN4}/24 dev wan0\naddr add 2001:db8:0:1::2/64 dev wan0 nodad\nlink set wan0 up\nlink set lo up")
+        for name, (four, six), (gate4, gate6) in (
+            ("internet", (f"{ISP4}/24", f"{ISP6}/64"), (WAN4, "2001:db8:0:1::2")),
+            ("laptop", (f"{LAPTOP4}/24", f"{LAPTOP6}/64"), ("192.168.77.1", "fd4d:7564:726d:1::1")),
+            ("device", (f"{DEVICE4}/24", f"{DEVICE6}/64"), ("10.77.0.1", "fd4d:7564:726d:2::1")),
+            ("other", (f"{OTHER4}/24", f"{OTHER6}/64"), ("10.77.0.1", "fd4d:7564:726d:2::1")),
+        ):
+            with made.inside(name):
+                batch(f"link set lo up\naddr add {four} dev eth0\naddr add {six} dev eth0 nodad\nlink set eth0 up")
+                batch(f"route add default via {gate4}\nroute add default via {gate6}")
+        with made.inside("internet"):
+            batch(f"addr add {PUBLIC4}/32 dev lo\naddr add {PUBLIC6}/128 dev lo")
+        batch(f"route add default via {ISP4}\nroute add default via {ISP6}")
+        yield made
+    finally:
+        os.setns(home, os.CLONE_NEWNET)
+        os.close(home)
+        for space in made.spaces.values():
+            os.close(space)
+
+
+@pytest.fixture
+def gateway(house: House) -> House:
+    network.apply(CONFIG)
+    return house
+
+
+def state() -> dict[str, str]:
+    """What `down` must restore, as ip(8) and nft(8) tell it."""
+    routes = run("ip", "route", "show", "table", "all") + run("ip", "-6", "route", "show", "table", "all")
+    return {
+        "rules": run("ip", "rule") + run("ip", "-6", "rule"),
+        # the kernel's own come and go with link-local addresses
+        "routes": "\n".join(line for line in routes.splitlines() if "proto kernel" not in line),
+        "links": run("ip", "-brief", "link"),
+        "tables": run("nft", "list", "tables"),
+        "hooks": run("tc", "qdisc", "show"),
+    }
+
+
+# --- making and removing ------------------------------------------------------------------------------------------
+
+
+def test_apply_is_idempotent_and_the_plan_then_empty(house: House) -> None:
+    planned = [str(step) for step in network.plan(CONFIG)]
+    done = [str(step) for step in network.apply(CONFIG)]
+    assert done[: len(planned)] == planned
+    assert done[:3] == [
+        "add rule iif dmz0 blackhole (IPv4)",
+        "add rule iif dmz0 blackhole (IPv6)",
+        "add nftables table inet mudroom",
+    ]
+    before = state()
+    assert network.plan(CONFIG) == []
+    assert network.apply(CONFIG) == []
+    assert state() == before
+
+
+def test_the_bridge_is_as_the_settings_want_it(gateway: House) -> None:
+    assert "isolated on" in run("bridge", "-details", "link", "show", "dev", "port1")
+    bridge = run("ip", "-details", "link", "show", "dmz0")
+    assert "stp_state 0" in bridge
+    assert "mcast_snooping 0" in bridge
+    addresses = run("ip", "-brief", "addr", "show", "dmz0")
+    assert "10.77.0.1/24" in addresses
+    assert "fd4d:7564:726d:2::1/64" in addresses
+
+
+def test_down_leaves_what_it_found(house: House) -> None:
+    network.apply(CONFIG)  # once before: the kernel gives a port its addresses back in its own time
+    network.down(CONFIG)
+    before = state()
+    network.apply(CONFIG)
+    run("tc", "qdisc", "add", "dev", "dmz0", "clsact")
+    done = [str(step) for step in network.down(CONFIG)]
+    assert done[0] == "remove link dmz0 up"
+    assert done[-2:] == ["remove rule iif dmz0 blackhole (IPv4)", "remove rule iif dmz0 blackhole (IPv6)"]
+    assert {key: value for key, value in state().items() if key != "links"} == {k: v for k, v in before.items() if k != "links"}
+    assert "dmz0" not in run("ip", "-brief", "link")
+    assert network.down(CONFIG) == []
+    assert Path("/proc/sys/net/ipv4/ip_forward").read_text().strip() == "0"
+
+
+@pytest.mark.parametrize(
+    ("tamper", "shown"),
+    [
+        (("nft", "delete", "table", "inet", "mudroom"), "add nftables table inet mudroom"),
+        (("nft", "flush", "chain", "inet", "mudroom", "forward"), "set nftables table inet mudroom (it differs from ours)"),
+        (
+            ("nft", "insert", "rule", "inet", "mudroom", "forward", "iifname", "dmz0", "accept"),
+            "set nftables table inet mudroom (it differs from ours)",
+        ),
+        (("nft", "add chain inet mudroom forward { policy accept ; }"), "set nftables table inet mudroom (it differs from ours)"),
+        (("ip", "rule", "del", "priority", "7709"), "add rule iif dmz0 blackhole (IPv4)"),
+        (("ip", "-6", "rule", "del", "priority", "7709"), "add rule iif dmz0 blackhole (IPv6)"),
+        (
+            ("ip", "rule", "add", "iif", "dmz0", "lookup", "main", "priority", "7703"),
+            "remove rule iif dmz0 lookup 254 (IPv4) (not ours)",
+        ),
+        (("ip", "route", "add", "default", "dev", "wan0", "table", "7702", "metric", "0"), ""),
+        (("bridge", "link", "set", "dev", "port2", "isolated", "off"), "set isolated port port2 in dmz0"),
+        (("ip", "addr", "add", "192.168.77.9/24", "dev", "dmz0"), "remove address 192.168.77.9/24 on dmz0 (not in the settings)"),
+        (("sysctl", "-qw", "net.ipv6.conf.dmz0.accept_ra=2"), "set sysctl net/ipv6/conf/dmz0/accept_ra = 0"),
+        (("sysctl", "-qw", "net.ipv4.conf.dmz0.proxy_arp=1"), "set sysctl net/ipv4/conf/dmz0/proxy_arp = 0"),
+        (("ip", "link", "set", "dmz0", "down"), "set link dmz0 up"),
+    ],
+)
+def test_the_plan_shows_what_was_altered_and_apply_puts_it_right(gateway: House, tamper: tuple[str, ...], shown: str) -> None:
+    if not shown:  # the kernel itself refuses a second default route of the same metric
+        assert subprocess.run(tamper, capture_output=True).returncode
+        return
+    if tamper[0] == "sysctl":
+        name, value = tamper[2].split("=")
+        Path("/proc/sys", name.replace(".", "/")).write_text(value)
+    else:
+        run(*tamper)
+    assert shown in [str(step) for step in network.plan(CONFIG)]
+    network.apply(CONFIG)
+    assert network.plan(CONFIG) == []
+
+
+def test_traffic_does_not_make_the_firewall_look_altered(gateway: House) -> None:
+    with gateway.inside("device"):
+        send(socket.AF_INET, (PUBLIC4, 9999))
+    assert network.plan(CONFIG) == []
+
+
+def test_a_kernel_without_vlans_says_so_and_the_guards_stand(house: House) -> None:
+    probe = subprocess.run(["ip", "link", "add", "probe", "link", "port1", "type", "vlan", "id", "5"], capture_output=True)
+    if probe.returncode == 0:
+        pytest.skip("this kernel has 802.1Q")
+    with pytest.raises(
+        NetworkError, match=r"this kernel has no 802\.1Q VLANs; use one that has .*or set dmz\.mode to port or bridge"
+    ):
+        network.apply(Config(dmz=Dmz(mode="vlan", trunk="port1")))
+    assert run("ip", "rule").count("iif dmz0 [detached] blackhole") == 1
+    assert run("ip", "-6", "rule").count("iif dmz0 [detached] blackhole") == 1
+    assert "inet mudroom" in run("nft", "list", "tables")
+
+
+def test_an_access_port_is_used_as_it_is(house: House) -> None:
+    run("ip", "link", "set", "port1", "name", "dmz0")
+    config = Config(dmz=Dmz(mode="port"))
+    network.apply(config)
+    assert network.plan(config) == []
+    network.down(config)
+    assert "dmz0" in run("ip", "-brief", "link")  # it is not ours to delete
+    assert "UP" not in run("ip", "-brief", "link", "show", "dmz0").split("<")[1].split(">")[0].split(",")
+    assert "10.77.0.1" not in run("ip", "addr", "show", "dmz0")
+
+
+# --- keeping devices in ---------------------------------------------------------------------------------------------
+
+
+def send(family: int, where: tuple[str, int], data: bytes = b"out") -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+        sock.sendto(data, where)
+
+
+class Capture:
+    """All packets that reach ``eth0`` of a namespace until an agreed last one."""
+
+    def __init__(self, house: House, name: str) -> None:
+        with house.inside(name):
+            self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            self._sock.bind(("eth0", 0))
+
+    def until_end(self) -> list[bytes]:
+        """The packets that came in before the one that holds END. Closes the capture."""
+        found: list[bytes] = []
+        with self._sock:
+            while True:
+                assert select.select([self._sock], [], [], 5)[0], "the last packet did not come"
+                data, (_, _, kind, _, _) = self._sock.recvfrom(65535)
+                if END in data:
+                    return found
+                if kind != socket.PACKET_OUTGOING:
+                    found.append(data)
+
+
+def foreign_traffic() -> None:
+    """What a device could try, from inside it; each carries "out"."""
+    for family, addresses in (
+        (socket.AF_INET, (PUBLIC4, ISP4, LAPTOP4, "192.168.77.1", WAN4, "10.127.0.10")),
+        (socket.AF_INET6, (PUBLIC6, ISP6, LAPTOP6, "fd4d:7564:726d:1::1", "fd4d:7564:726d:7f::a")),
+    ):
+        for address in addresses:
+            for port in (53, 123, 443, 9999):
+                send(family, (address, port))
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.setblocking(False)
+                sock.connect_ex((address, 443))
+
+
+def ends(house: House) -> None:
+    """The agreed last packet, from the gateway to the internet, the laptop and the other device."""
+    for address, port in ((ISP4, 7), (LAPTOP4, 7), (OTHER4, 7)):
+        send(socket.AF_INET, (address, port), END)
+
+
+def warm(house: House) -> None:
+    """Let the neighbours be known, so that what is dropped is not dropped for want of one."""
+    for name, address in (("internet", WAN4), ("laptop", "192.168.77.1"), ("device", "10.77.0.1"), ("other", "10.77.0.1")):
+        with house.inside(name):
+            subprocess.run(["ping", "-c1", "-W1", address], capture_output=True)
+
+
+def of_device(packet: bytes) -> bool:
+    """Whether a packet is IP and carries the device's address or words."""
+    return packet[12:14] in (b"\x08\x00", b"\x86\xdd") and (
+        b"out" in packet
+        or socket.inet_pton(socket.AF_INET, DEVICE4) in packet
+        or socket.inet_pton(socket.AF_INET6, DEVICE6) in packet[22:38]
+    )
+
+
+@pytest.mark.parametrize("missing", ["nothing", "the firewall", "the blackhole rules"])
+def test_without_ebpf_nothing_of_a_device_leaves(gateway: House, missing: str) -> None:
+    if missing == "the firewall":
+        run("nft", "delete", "table", "inet", "mudroom")
+    elif missing == "the blackhole rules":
+        run("ip", "rule", "del", "priority", "7709")
+        run("ip", "-6", "rule", "del", "priority", "7709")
+    warm(gateway)
+    captures = {name: Capture(gateway, name) for name in ("internet", "laptop", "other")}
+    with gateway.inside("device"):
+        foreign_traffic()
+        send(socket.AF_INET, (OTHER4, 9999))
+    ends(gateway)
+    for name, capture in captures.items():
+        assert [packet.hex() for packet in capture.until_end() if of_device(packet)] == [], name
+
+
+def test_with_both_layers_gone_the_same_traffic_is_seen(gateway: House) -> None:
+    """The test above can fail: the capture sees what leaves once nothing holds it."""
+    run("nft", "delete", "table", "inet", "mudroom")
+    for family in ("-4", "-6"):
+        run("ip", family, "rule", "del", "priority", "7709")
+    warm(gateway)
+    capture = Capture(gateway, "internet")
+    with gateway.inside("device"):
+        foreign_traffic()
+    ends(gateway)
+    assert [packet for packet in capture.until_end() if of_device(packet)]
+
+
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [
+        (socket.AF_INET, "10.77.0.1"),
+        (socket.AF_INET, "192.168.77.1"),
+        (socket.AF_INET, WAN4),
+        (socket.AF_INET6, "fd4d:7564:726d:2::1"),
+        (socket.AF_INET6, "fd4d:7564:726d:1::1"),
+    ],
+)
+def test_no_local_address_of_the_gateway_answers_a_device(gateway: House, family: int, address: str) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.bind(("", 22))
+        listener.listen()
+        with (
+            gateway.inside("laptop"),
+            socket.create_connection(("192.168.77.1" if family == socket.AF_INET else "fd4d:7564:726d:1::1", 22), 5),
+        ):
+            pass  # it does listen, for the LAN
+        with gateway.inside("device"), pytest.raises(TimeoutError):
+            socket.create_connection((address, 22), 0.5).close()
+
+
+def standin(text: str) -> None:
+    """nftables rules that mark packets as steering would, before the firewall looks."""
+    run("nft", "-f", "-", text=f"table inet standin {{ chain steer {{ type filter hook prerouting priority -350; {text} }}\n}}\n")
+
+
+def transparent(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
+    listener.bind(("", port))
+    listener.listen()
+    return listener
+
+
+def test_a_marked_flow_reaches_a_transparent_listener_untracked(gateway: House) -> None:
+    standin('iifname "dmz0" tcp dport 443 meta mark set 0x4d01;')
+    # tproxy stands in for bpf_sk_assign; it runs after the raw table
+    run(
+        "nft",
+        "-f",
+        "-",
+        text="table inet assign { chain steer { type filter hook prerouting priority mangle; meta mark 0x4d01 tcp dport 443 "
+        "tproxy ip to :8443 }\n}\n".replace(" }\n}", "\n }\n}"),
+    )
+    with transparent(8443) as listener, gateway.inside("device"), socket.create_connection(("10.127.0.10", 443), 5) as device:
+        listener.settimeout(5)
+        accepted, peer = listener.accept()
+        with accepted:
+            assert (peer[0], accepted.getsockname()) == (DEVICE4, ("10.127.0.10", 443))
+            device.sendall(b"hello")
+            assert accepted.recv(16) == b"hello"
+            accepted.sendall(b"back")
+            assert device.recv(16) == b"back"
+    tracked = Path("/proc/net/nf_conntrack")
+    assert not tracked.exists() or DEVICE4 not in tracked.read_text()
+
+
+@pytest.mark.parametrize("address", ["10.77.0.1", "192.168.77.1", WAN4])
+def test_the_mark_alone_opens_no_port_of_the_gateway(gateway: House, address: str) -> None:
+    """A fault in steering that marks a packet without assigning a socket still reaches no daemon of the gateway's."""
+    standin('iifname "dmz0" meta l4proto tcp meta mark set 0x4d01;')
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("", 22))
+        listener.listen()
+        with gateway.inside("device"), pytest.raises(TimeoutError):
+            socket.create_connection((address, 22), 0.5).close()
+
+
+def test_the_lan_opens_to_a_device_and_only_the_reply_comes_back(gateway: House) -> None:
+    standin('iifname "dmz0" tcp sport 80 meta mark set 0x4d02; iifname "dmz0" udp dport 9999 meta mark set 0x4d02;')
+    with gateway.inside("device"):
+        listener = socket.create_server((DEVICE4, 80))
+    with listener, gateway.inside("laptop"), socket.create_connection((DEVICE4, 80), 5) as laptop:
+        listener.settimeout(5)
+        accepted, peer = listener.accept()
+        with accepted:
+            assert peer[0] == LAPTOP4  # no translation on the way
+            accepted.sendall(b"reply")
+            assert laptop.recv(16) == b"reply"
+    # marked as a reply, but to nothing that the LAN opened; and where the mark leads, the WAN is not
+    captures = {name: Capture(gateway, name) for name in ("laptop", "internet")}
+    with gateway.inside("device"):
+        send(socket.AF_INET, (LAPTOP4, 9999))
+        send(socket.AF_INET6, (LAPTOP6, 9999))
+        send(socket.AF_INET, (PUBLIC4, 9999))
+    ends(gateway)
+    for name, capture in captures.items():
+        assert not [packet for packet in capture.until_end() if b"out" in packet], name
+
+
+def test_the_lan_reaches_the_internet_translated_and_the_internet_opens_nothing(gateway: House) -> None:
+    with gateway.inside("internet"):
+        servers = [socket.create_server((PUBLIC4, 443)), socket.create_server((PUBLIC6, 443), family=socket.AF_INET6)]
+    for server, address, expected in zip(servers, (PUBLIC4, PUBLIC6), (WAN4, "2001:db8:0:1::2"), strict=True):
+        with server, gateway.inside("laptop"), socket.create_connection((address, 443), 5):
+            server.settimeout(5)
+            accepted, peer = server.accept()
+            accepted.close()
+            assert peer[0] == expected
+    captures = {name: Capture(gateway, name) for name in ("laptop", "other")}
+    with gateway.inside("internet"):
+        for address in (LAPTOP4, OTHER4):
+            send(socket.AF_INET, (address, 9999))
+        for address in (LAPTOP6, OTHER6):
+            send(socket.AF_INET6, (address, 9999))
+    ends(gateway)
+    for name, capture in captures.items():
+        assert not [packet for packet in capture.until_end() if b"out" in packet], name
+
+
+def test_devices_hear_neither_each_other_nor_other_addresses(gateway: House) -> None:
+    warm(gateway)
+    with gateway.inside("device"):
+        for address in (OTHER4, "192.168.77.1", WAN4):  # ARP: asked on the wire, as a device that looks around does
+            subprocess.run(["ip", "route", "replace", f"{address}/32", "dev", "eth0"], check=True)
+            send(socket.AF_INET, (address, 9999))
+        assert subprocess.run(["ping", "-c1", "-W1", "10.77.0.1"], capture_output=True).returncode == 0
+        known = run("ip", "neigh", "show")
+    for address in (OTHER4, "192.168.77.1", WAN4):
+        assert f"{address} dev eth0 lladdr" not in known
+
+
+# --- keeping the gateway's own processes in -------------------------------------------------------------------------
+
+SEND = """
+import socket, sys
+for where in sys.argv[1:]:
+    address, port = where.rsplit(" ", 1)
+    kind = socket.SOCK_DGRAM if port[0] == "u" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as sock:
+        try:
+            if kind == socket.SOCK_DGRAM:
+                sock.sendto(b"out", (address, int(port[1:])))
+            else:
+                sock.setblocking(False)
+                sock.connect_ex((address, int(port[1:])))
+        except OSError:
+            pass
+"""
+
+
+def as_user(role: str, *where: str) -> None:
+    """Send to each ``where`` ("address u53" or "address t443") as the user of a service."""
+    uid = service.uid_of(role)
+    subprocess.run(["/usr/bin/python3", "-I", "-c", SEND, *where], user=uid, group=uid, check=True, cwd="/")
+
+
+def ports(packets: list[bytes]) -> list[tuple[str, int, int]]:
+    """(destination, protocol, port) of the IP packets that are UDP or the first of a TCP connection."""
+    found = []
+    for packet in packets:
+        if packet[12:14] == b"\x08\x00" and packet[23] in (6, 17):
+            found.append((socket.inet_ntop(socket.AF_INET, packet[30:34]), packet[23], int.from_bytes(packet[36:38])))
+        elif packet[12:14] == b"\x86\xdd" and packet[20] in (6, 17):
+            found.append((socket.inet_ntop(socket.AF_INET6, packet[38:54]), packet[20], int.from_bytes(packet[56:58])))
+    return found
+
+
+EVERYWHERE = tuple(
+    f"{address} {port}"
+    for address in (PUBLIC4, PUBLIC6, ISP4, LAPTOP4, LAPTOP6)
+    for port in ("u53", "u443", "t53", "t80", "t443")
+)
+
+
+@pytest.mark.parametrize("role", ["door", "names", "signer", "ledger", "dhcp"])
+def test_a_confined_process_reaches_neither_wan_nor_lan(gateway: House, role: str) -> None:
+    warm(gateway)
+    captures = {name: Capture(gateway, name) for name in ("internet", "laptop", "device")}
+    as_user(role, *EVERYWHERE, f"{DEVICE4} t80", f"{DEVICE6} t80", f"{DEVICE4} u9999")
+    ends(gateway)
+    send(socket.AF_INET, (DEVICE4, 7), END)
+    for name, capture in captures.items():
+        assert ports(capture.until_end()) == [], name
+
+
+def test_a_confined_process_reaches_no_other_service_on_the_gateway(gateway: House) -> None:
+    with socket.create_server(("127.0.0.1", 8080)) as listener:
+        as_user("door", "127.0.0.1 t8080", "192.168.77.1 t8080")
+        listener.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_the_courier_reaches_tls_and_dns_on_the_wan_and_nothing_else(gateway: House) -> None:
+    warm(gateway)
+    private = (
+        "10.9.9.9",
+        "172.16.3.3",
+        "192.168.1.1",
+        "100.64.1.1",
+        "169.254.7.7",
+        "198.18.0.1",
+        "fd00::1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::1",
+    )
+    captures = {name: Capture(gateway, name) for name in ("internet", "laptop", "device")}
+    as_user("courier", *EVERYWHERE, f"{DEVICE4} t443", f"{DEVICE6} t443", *(f"{address} t443" for address in private))
+    ends(gateway)
+    send(socket.AF_INET, (DEVICE4, 7), END)
+    seen = {name: set(ports(capture.until_end())) for name, capture in captures.items()}
+    assert seen["laptop"] == set()
+    assert seen["device"] == set()
+    allowed = {(PUBLIC4, 6, 443), (PUBLIC6, 6, 443), (ISP4, 6, 443)}
+    allowed |= {(address, protocol, 53) for address in (PUBLIC4, PUBLIC6, ISP4) for protocol in (6, 17)}
+    assert seen["internet"] == allowed
