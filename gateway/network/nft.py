@@ -69,7 +69,7 @@ def render(config: Config, users: Uids, resolvers: Sequence[IPv4Address | IPv6Ad
         else "# the LAN may not open connections to devices"
     )
     reply = (
-        f"iifname {dmz} oifname {lan} meta mark {MARK_REPLY:#x} accept"
+        f"iifname {dmz} oifname {lan} meta mark {MARK_REPLY:#x} ct state established accept"
         if may_open
         else "# so there are no replies either"
     )
