@@ -16,7 +16,7 @@ from gateway import __version__
 from gateway.cli import devices, networks, serve, settings, status, traffic
 from gateway.cli.state import State
 from gateway.config import ConfigError
-from gateway.ipc.ask import NoAnswer
+from gateway.network.errors import NetworkError
 from gateway.registry import RegistryError
 from gateway.standard.manifest import ManifestError
 
@@ -59,15 +59,6 @@ def main() -> None:
         app()
     except BrokenPipeError:
         sys.exit(141)  # as if SIGPIPE had ended us: the reader (head, less) has seen enough
-    except (ConfigError, RegistryError, ManifestError, NoAnswer, PermissionError, *_lazy_errors()) as error:
+    except (ConfigError, RegistryError, ManifestError, NetworkError, OSError) as error:
         print(f"mudroom: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-def _lazy_errors() -> tuple[type[Exception], ...]:
-    """Error types of rooms that are heavy to import, if the command imported them."""
-    found: list[type[Exception]] = []
-    for module, name in (("gateway.network.errors", "NetworkError"), ("gateway.ledger.reader", "LedgerError")):
-        if module in sys.modules:
-            found.append(getattr(sys.modules[module], name))
-    return tuple(found)

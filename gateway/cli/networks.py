@@ -12,7 +12,7 @@ app = typer.Typer(help="Make, compare and remove the DMZ's network.", no_args_is
 @app.command()
 def plan(context: typer.Context, as_json: Json = False) -> None:
     """Show what `apply` would change; exit code 3 where there is something."""
-    from gateway.network import apply as edge
+    import gateway.network.apply as edge
 
     steps = [{"step": str(step)} for step in edge.plan(context.obj.config)]
     show(("step",), steps, as_json, empty="The network is as the settings want it.")
@@ -23,7 +23,7 @@ def plan(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def apply(context: typer.Context, as_json: Json = False) -> None:
     """Make the running kernel's network as the settings want it; safe to repeat."""
-    from gateway.network import apply as edge
+    import gateway.network.apply as edge
 
     steps = [{"step": str(step)} for step in edge.apply(context.obj.config)]
     show(("step",), steps, as_json, empty="Nothing to change.")
@@ -32,7 +32,7 @@ def apply(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def down(context: typer.Context, as_json: Json = False) -> None:
     """Remove everything that `apply` made; devices reach nothing afterwards."""
-    from gateway.network import apply as edge
+    import gateway.network.apply as edge
 
     steps = [{"step": str(step)} for step in edge.down(context.obj.config)]
     show(("step",), steps, as_json, empty="Nothing to remove.")

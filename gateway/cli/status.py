@@ -24,7 +24,7 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 
 
 def _network(state: State) -> dict[str, Any]:
-    from gateway.network import apply as edge
+    import gateway.network.apply as edge
 
     steps = edge.plan(state.config)
     facts = "; ".join(str(step) for step in steps) if steps else "as the settings want it"

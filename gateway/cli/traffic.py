@@ -1,4 +1,4 @@
-"""`mudroom messages`, `mudroom drops` and `mudroom ledger …`: what devices said, what they tried, and whether the record is whole."""
+"""`mudroom messages`, `mudroom drops` and `mudroom ledger …`: what was said, what was tried, is it whole?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="H
 ledger_app = typer.Typer(help="Check the record.", no_args_is_help=True)
 
 
-def messages(
+def messages(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
     message: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show one message whole")] = None,
     device: DeviceOption = None,
@@ -114,7 +114,7 @@ def _refusal(record: Record) -> dict[str, Any]:
 
 
 def _drops(reader: Reader, device: str | None) -> list[dict[str, Any]]:
-    """One row for each device and reason. The kernel counts packets exactly and samples destinations; the rest is counted whole."""
+    """One row for each device and reason. The kernel counts packets exactly and samples destinations."""
     rows: dict[tuple[str, Reason], dict[str, Any]] = {}
 
     def row(name: str, reason: Reason, layer: str) -> dict[str, Any]:
@@ -145,4 +145,4 @@ def _drops(reader: Reader, device: str | None) -> list[dict[str, Any]]:
 
 def _destination(place: dict[str, Any]) -> str:
     port = f":{place['port']}" if place["port"] else ""
-    return f"{place['destination']}{port} ×{place['count']}"
+    return f"{place['destination']}{port} x {place['count']}"

@@ -27,8 +27,7 @@ def ask[T: msgspec.Struct](path: Path, question: msgspec.Struct, answer: type[T]
                 if not data:
                     raise NoAnswer(f"{path}: the service ended the conversation; its log says why")
                 if payloads := reader.feed(data):
-                    found = msgspec.msgpack.decode(payloads[0], type=answer)
-                    return found
+                    return msgspec.msgpack.decode(payloads[0], type=answer)
     except (OSError, ValueError) as error:
         if isinstance(error, NoAnswer):
             raise

@@ -48,7 +48,9 @@ def resolve(namespace: str, name: str, kind: str = "A", server: str = layout.DMZ
 class DeviceClient:
     """One device's connection to one host. A context manager."""
 
-    def __init__(self, here: Here, number: int, *, host: str | None = None, v6: bool = False, papers: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, here: Here, number: int, *, host: str | None = None, v6: bool = False, papers: tuple[str, str] | None = None
+    ) -> None:
         self.here, self.number, self.v6 = here, number, v6
         self.host = host or here.host(number)
         folder = here.folder(number)
@@ -70,7 +72,9 @@ class DeviceClient:
             self._connection.close()
             self._connection = None
 
-    def post(self, envelope: bytes, *, type: str | None = None, headers: dict[str, str] | None = None, timeout: float = 10.0) -> Reply:
+    def post(
+        self, envelope: bytes, *, type: str | None = None, headers: dict[str, str] | None = None, timeout: float = 10.0
+    ) -> Reply:
         """Send an envelope. Raises OSError or HTTPException; the connection is then gone."""
         kind = type or json.loads(envelope)["type"]
         try:

@@ -17,7 +17,11 @@ def test_status_says_that_all_is_well(here: Here) -> None:
 
 def test_devices_lists_the_admitted(here: Here) -> None:
     rows = {row["device"]: row for row in json.loads(mudroom("devices", "--json"))}
-    assert {name: row["kind"] for name, row in rows.items()} == {"device-1": "standard", "device-2": "standard", "device-3": "local"}
+    assert {name: row["kind"] for name, row in rows.items()} == {
+        "device-1": "standard",
+        "device-2": "standard",
+        "device-3": "local",
+    }
     assert rows["device-1"]["vendor"] == "Acme"
     assert rows["device-1"]["mud_url"].startswith("https://")
 

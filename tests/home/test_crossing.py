@@ -100,7 +100,7 @@ def test_a_failing_vendor_is_asked_again_with_the_same_key(here: Here) -> None:
     finally:
         behaviour.unlink()
     tries = here.received("borealis")[before:]
-    keys = {dict((n.lower(), v) for n, v in request["headers"])["idempotency-key"] for request in tries}
+    keys = {{n.lower(): v for n, v in request["headers"]}["idempotency-key"] for request in tries}
     assert len(keys) == 1
     assert len({request["body"] for request in tries}) == 1
     promised = json.loads(done.out.rsplit("\n", 1)[0])["id"]

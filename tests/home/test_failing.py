@@ -80,7 +80,12 @@ class Traffic:
 def shut(here: Here) -> Iterator[Traffic]:
     """Traffic and captures around what a test does; at the end: no leak, and nothing accepted is missing at the vendor."""
     before = len(here.received("acme"))
-    with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan, Capture(layout.namespace(2)) as neighbour, Traffic(here) as traffic:
+    with (
+        Capture(layout.INTERNET) as wan,
+        Capture(layout.LAPTOP) as lan,
+        Capture(layout.namespace(2)) as neighbour,
+        Traffic(here) as traffic,
+    ):
         yield traffic
     assert leaks_to_internet(wan.frames, here) == []
     assert leaks_from_devices(lan.frames) == []

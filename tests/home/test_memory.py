@@ -1,7 +1,7 @@
 """Memory stays flat: after warm-up, over 50,000 messages and over a flood of 1,000,000 packets, for every process.
 
-Tolerance: 80 bytes a message (4 MB over the run) and 4 bytes a flooded packet (4 MB over the flood), by the slope of a line through the
-samples. A leak of one small object a message (a dict entry is about 100 bytes) is beyond it.
+Tolerance: 80 bytes a message (4 MB over the run) and 4 bytes a flooded packet (4 MB over the flood), by the slope of a
+line through the samples. A leak of one small object a message (a dict entry is about 100 bytes) is beyond it.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def slope(samples: list[tuple[int, int]]) -> float:
 def tell(capsys: pytest.CaptureFixture[str], what: str, slopes: dict[str, float], last: dict[str, int]) -> None:
     """The figures, for the log."""
     with capsys.disabled():
-        for name in slopes:
-            print(f"  memory, {what}: {name} {last[name] / 1e6:.1f} MB, {slopes[name]:+.1f} bytes each", file=sys.stderr)
+        for name, each in slopes.items():
+            print(f"  memory, {what}: {name} {last[name] / 1e6:.1f} MB, {each:+.1f} bytes each", file=sys.stderr)
 
 
 @pytest.mark.timeout(900)
@@ -103,7 +103,12 @@ def frames(here: Here, number: int) -> list[bytes]:
             bytes(ether / IP(src=device["v4"], dst=target) / ICMP() / b"secret"),
             bytes(ether / IP(src=f"10.9.8.{i}", dst=target) / UDP(sport=1, dport=2)),
             bytes(ether / IPv6(src=device["v6"], dst=f"2001:db8:bad::{i:x}") / UDP(sport=5, dport=i + 1)),
-            bytes(ether / IP(src=device["v4"], dst=layout.DMZ4) / UDP(sport=1024 + i, dport=53) / DNS(qd=DNSQR(qname=f"n{i}.example"))),
+            bytes(
+                ether
+                / IP(src=device["v4"], dst=layout.DMZ4)
+                / UDP(sport=1024 + i, dport=53)
+                / DNS(qd=DNSQR(qname=f"n{i}.example"))
+            ),
             bytes(Ether(src=f"02:aa:bb:cc:dd:{i:02x}", dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="10.77.0.1", pdst="10.77.0.9")),
         ]
     return made

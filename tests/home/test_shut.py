@@ -82,6 +82,8 @@ def test_the_courier_reaches_the_internet_only(here: Here) -> None:
     probe = "import socket,sys; s=socket.socket(); s.settimeout(1); s.connect_ex((sys.argv[1], int(sys.argv[2])))"
     for target, port in ((here.facts["laptop"]["v4"], "443"), (here.device(1)["v4"], "443"), (layout.FOREIGN4, "22")):
         with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan, Capture(layout.namespace(1)) as device:
-            run_in(layout.GATEWAY, "setpriv", "--reuid", "mudroom-courier", "--clear-groups", "python3", "-c", probe, target, port)
+            run_in(
+                layout.GATEWAY, "setpriv", "--reuid", "mudroom-courier", "--clear-groups", "python3", "-c", probe, target, port
+            )
         seen = [f for f in [*wan.frames, *lan.frames, *device.frames] if f.destination == target and f.protocol == 6]
         assert seen == [], target
