@@ -426,7 +426,7 @@ class DoorConnection(asyncio.Protocol):
         if self._loop.time() < self._deadline - 0.001:
             self._timer = self._loop.call_at(self._deadline, self._ring)
         elif self._quiet_end:
-            self._end()
+            self._end(abort=False)
         else:
             self._drop(Reason.TIMEOUT, "tls" if self._hello_done else "tcp")
 

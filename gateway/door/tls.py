@@ -21,6 +21,9 @@ from gateway.reasons import Reason
 
 # RFC 9325, section 4.2, for a leaf with an ECDSA key; the TLS 1.3 suites are OpenSSL's own.
 CIPHERS_TLS12 = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
+# ML-KEM, which OpenSSL would prefer, costs another 0.3 ms for each handshake and guards against whoever records a home's own
+# wire for decades; a device that offers it offers X25519 as well.
+GROUPS = b"X25519:P-256"
 ALPN = b"http/1.1"
 SESSION_SECONDS = 3600
 MAX_CONTEXTS = 256
@@ -90,6 +93,8 @@ def make_context(leaf: Leaf, anchor: Anchor) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_max_proto_version(SSL.TLS1_3_VERSION)
     context.set_cipher_list(CIPHERS_TLS12)
+    if SSL._lib.SSL_CTX_set1_curves_list(context._context, GROUPS) != 1:  # type: ignore[attr-defined]
+        raise RuntimeError("OpenSSL does not know the key exchange groups of the door")
     context.set_options(OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_mode(MODE_RELEASE_BUFFERS)  # 34 KB less for each idle connection
     context.use_certificate(leaf.certificate)

@@ -39,6 +39,7 @@ from gateway.registry import Certificate, Device, Kind, PoolAddress, RegistryFil
 SAMPLES = Path(__file__).parents[2] / "samples"
 HOST, OTHER_HOST = "api.acme.example", "in.borealis.example"
 TARGET = "/.well-known/clear-envelope/v1/messages/power-reading"
+PREFIX = TARGET.rpartition("/")[0]
 MESSAGE = (SAMPLES / "acme.message.json").read_bytes()
 MEDIA = "application/clear-envelope+json"
 PLUG, SENSOR, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.99"
