@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import socket
+from collections.abc import Iterator
 
 from gateway.steering.layout import MARK_DOOR
 
@@ -28,9 +31,7 @@ def make(role: str, interface: str, uid: int) -> dict[str, socket.socket]:
     try:
         for name in names:
             family = socket.AF_INET if name.endswith("4") else socket.AF_INET6
-            made[name] = _tcp(family, interface) if name.startswith("tcp") else _udp(family, interface)
-            # sk_uid follows the inode's owner; nftables' rules by uid must see the worker's, not root's
-            os.fchown(made[name].fileno(), uid, -1)
+            made[name] = _tcp(family, interface, uid) if name.startswith("tcp") else _udp(family, interface, uid)
     except OSError:
         for each in made.values():
             each.close()
@@ -38,8 +39,8 @@ def make(role: str, interface: str, uid: int) -> dict[str, socket.socket]:
     return made
 
 
-def _tcp(family: socket.AddressFamily, interface: str) -> socket.socket:
-    sock = _transparent(family, socket.SOCK_STREAM, interface)
+def _tcp(family: socket.AddressFamily, interface: str, uid: int) -> socket.socket:
+    sock = _transparent(family, socket.SOCK_STREAM, interface, uid)
     try:
         # Accepted connections inherit the mark; steer.c takes no other established socket for ours.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK_DOOR)
@@ -52,8 +53,8 @@ def _tcp(family: socket.AddressFamily, interface: str) -> socket.socket:
     return sock
 
 
-def _udp(family: socket.AddressFamily, interface: str) -> socket.socket:
-    sock = _transparent(family, socket.SOCK_DGRAM, interface)
+def _udp(family: socket.AddressFamily, interface: str, uid: int) -> socket.socket:
+    sock = _transparent(family, socket.SOCK_DGRAM, interface, uid)
     try:
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_RECVORIGDSTADDR, 1)
@@ -70,8 +71,9 @@ def _udp(family: socket.AddressFamily, interface: str) -> socket.socket:
     return sock
 
 
-def _transparent(family: socket.AddressFamily, kind: socket.SocketKind, interface: str) -> socket.socket:
-    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+def _transparent(family: socket.AddressFamily, kind: socket.SocketKind, interface: str, uid: int) -> socket.socket:
+    with _opened_by(uid):
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
@@ -83,3 +85,20 @@ def _transparent(family: socket.AddressFamily, kind: socket.SocketKind, interfac
         sock.close()
         raise
     return sock
+
+
+@contextlib.contextmanager
+def _opened_by(uid: int) -> Iterator[None]:
+    """What is opened meanwhile on this thread belongs to ``uid`` (setfsuid(2)); the capabilities for networks stay.
+
+    A broken worker can turn its listener into an outgoing socket (connect to AF_UNSPEC, then anywhere). nftables knows it
+    by the credentials of whoever opened it; a later fchown(2) would not change them.
+    """
+    libc = ctypes.CDLL(None)
+    libc.setfsuid(uid)
+    try:
+        if libc.setfsuid(-1) != uid:  # an invalid uid changes nothing and tells the one in force
+            raise PermissionError(f"cannot open sockets as uid {uid}; steering needs CAP_SETUID")
+        yield
+    finally:
+        libc.setfsuid(os.geteuid())

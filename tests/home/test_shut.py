@@ -87,3 +87,46 @@ def test_the_courier_reaches_the_internet_only(here: Here) -> None:
             )
         seen = [f for f in [*wan.frames, *lan.frames, *device.frames] if f.destination == target and f.protocol == 6]
         assert seen == [], target
+
+
+LISTENER_ABUSE = """
+import asyncio, socket, sys
+from gateway.ipc import listeners
+from pathlib import Path
+
+async def main():
+    taken = await listeners.connect(Path(sys.argv[1]), role="door", worker=1)
+    for name, target in (("tcp4", sys.argv[2]), ("tcp6", sys.argv[3])):
+        sock = taken.listeners[name]
+        libc = __import__("ctypes").CDLL(None, use_errno=True)
+        assert libc.connect(sock.fileno(), bytes(16), 16) == 0  # AF_UNSPEC: a listener no more
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"wan0\\0")
+            print("bound elsewhere")
+        except PermissionError:
+            print("stays bound")
+        sock.settimeout(1)
+        try:
+            sock.connect((target, 443))
+            print("CONNECTED")
+        except OSError as error:
+            print("refused", error)
+
+asyncio.run(main())
+"""
+
+
+def test_a_listener_cannot_be_turned_into_a_way_out(here: Here) -> None:
+    """A broken door takes its transparent listener apart and connects with it: neither WAN nor LAN sees a packet."""
+    socket_path = str(layout.RUN / "gateway" / "steering" / "socket")
+    for v4, v6 in ((here.facts["internet"]["v4"], here.facts["internet"]["v6"]), (here.facts["laptop"]["v4"], here.facts["laptop"]["v6"])):
+        with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan:
+            done = run_in(
+                layout.GATEWAY,
+                *("setpriv", "--reuid", "mudroom-door", "--regid", "mudroom-door", "--init-groups", "--bounding-set", "-all"),
+                *("env", f"PYTHONPATH={layout.APP}", "python3", "-c", LISTENER_ABUSE, socket_path, v4, v6),
+            )
+        assert done.code == 0, done.err
+        assert "CONNECTED" not in done.out
+        assert leaks_to_internet(wan.frames, here) == []
+        assert [f for f in lan.frames if 443 in f.ports and not f.outgoing] == []

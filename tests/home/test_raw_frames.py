@@ -1,0 +1,158 @@
+"""Frames that no decent stack would send, from a device that lies about everything: none comes out anywhere."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6ND_NA,
+    ICMPv6ND_RA,
+    ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptPrefixInfo,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+)
+from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Packet
+
+from tests.home.client import Here, eventually, status_of
+from tests.home.lab import layout
+from tests.home.sockets import Capture, socket_in
+
+MARKER = b"mudroom-secret-marker"
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What a frame needs to know: the sender, another device, the gateway."""
+
+    here: Here
+    me: dict[str, str]
+    other: dict[str, str]
+    gateway: str  # MAC
+
+    def ether(self, **fields: str) -> Ether:
+        """To the gateway, from us."""
+        return Ether(**{"src": self.me["mac"], "dst": self.gateway, **fields})
+
+    def udp(self, **fields: int) -> Packet:
+        """A datagram with the marker in it."""
+        return UDP(**{"sport": 4444, "dport": 4444, **fields}) / MARKER
+
+
+FRAMES: dict[str, tuple[tuple[str, ...], Callable[[Wire], Packet]]] = {
+    "a source address of another device": (("spoofed-ip",), lambda w: w.ether() / IP(src=w.other["v4"], dst=layout.FOREIGN4) / w.udp()),
+    "a source address of the LAN": (
+        ("spoofed-ip",),
+        lambda w: w.ether() / IP(src="192.168.77.10", dst=layout.FOREIGN4) / w.udp(),
+    ),
+    "an IPv6 source of another device": (
+        ("spoofed-ip",),
+        lambda w: w.ether() / IPv6(src=w.other["v6"], dst=layout.FOREIGN6) / w.udp(),
+    ),
+    "another device's MAC": (
+        ("spoofed-mac",),
+        lambda w: w.ether(src=w.other["mac"]) / IP(src=w.other["v4"], dst=layout.FOREIGN4) / w.udp(),
+    ),
+    "the gateway's own MAC": (("spoofed-mac",), lambda w: w.ether(src=w.gateway) / IP(src=w.me["v4"], dst=layout.FOREIGN4) / w.udp()),
+    "a double tag": (("vlan-tag",), lambda w: w.ether() / Dot1Q(vlan=1) / Dot1Q(vlan=2) / IP(src=w.me["v4"], dst=layout.FOREIGN4) / w.udp()),
+    "a foreign ethertype": (("ethertype",), lambda w: w.ether(type=0x88B5) / MARKER),
+    "a later fragment": (("fragment",), lambda w: w.ether() / IP(src=w.me["v4"], dst=layout.FOREIGN4, frag=100, proto=17) / MARKER),
+    "IP options": (
+        ("ip-options",),
+        lambda w: w.ether() / IP(src=w.me["v4"], dst=layout.FOREIGN4, options=[b"\x94\x04\x00\x00"]) / w.udp(),
+    ),
+    "IPv6 destination options": (
+        ("extension-header",),
+        lambda w: w.ether() / IPv6(src=w.me["v6"], dst=layout.FOREIGN6) / IPv6ExtHdrDestOpt() / w.udp(),
+    ),
+    "an IPv6 fragment": (
+        ("extension-header", "fragment"),
+        lambda w: w.ether() / IPv6(src=w.me["v6"], dst=layout.FOREIGN6) / IPv6ExtHdrFragment(m=1) / w.udp(),
+    ),
+    "GRE": (("ip-protocol",), lambda w: w.ether() / IP(src=w.me["v4"], dst=layout.FOREIGN4, proto=47) / MARKER),
+    "an ARP claim to the gateway's address": (
+        ("arp-claim",),
+        lambda w: w.ether(dst="ff:ff:ff:ff:ff:ff") / ARP(op=2, hwsrc=w.me["mac"], psrc=layout.DMZ4, pdst=w.other["v4"]) / MARKER,
+    ),
+    "an ARP claim to another device's address": (
+        ("arp-claim",),
+        lambda w: w.ether() / ARP(op=2, hwsrc=w.me["mac"], psrc=w.other["v4"], pdst=layout.DMZ4) / MARKER,
+    ),
+    "an ND claim to another device's address": (
+        ("nd-claim", "spoofed-ip"),
+        lambda w: w.ether()
+        / IPv6(src=w.me["v6"], dst=layout.DMZ6, hlim=255)
+        / ICMPv6ND_NA(tgt=w.other["v6"], S=0, O=1)
+        / ICMPv6NDOptDstLLAddr(lladdr=w.me["mac"]),
+    ),
+    "a router advertisement": (
+        ("router-advertisement",),
+        lambda w: w.ether(dst="33:33:00:00:00:01")
+        / IPv6(src="fe80::4d:75ff:fe64:1", dst="ff02::1", hlim=255)
+        / ICMPv6ND_RA()
+        / ICMPv6NDOptPrefixInfo(prefix="2001:db8:66::", prefixlen=64),
+    ),
+    "a DHCP server's offer": (
+        ("dhcp-answer",),
+        lambda w: w.ether(dst="ff:ff:ff:ff:ff:ff")
+        / IP(src=w.me["v4"], dst="255.255.255.255")
+        / UDP(sport=67, dport=68)
+        / BOOTP(op=2, yiaddr="10.77.0.200")
+        / DHCP(options=[("message-type", "offer"), "end"])
+        / MARKER,
+    ),
+    "straight to another device's MAC": (
+        (),  # isolated ports: the bridge drops it, nobody counts
+        lambda w: w.ether(dst=w.other["mac"]) / IP(src=w.me["v4"], dst=w.other["v4"]) / w.udp(),
+    ),
+    "another device through the gateway": (("to-device",), lambda w: w.ether() / IP(src=w.me["v4"], dst=w.other["v4"]) / w.udp()),
+    "a lone SYN-ACK to the LAN": (
+        ("to-lan",),
+        lambda w: w.ether() / IP(src=w.me["v4"], dst="192.168.77.10") / TCP(sport=80, dport=50000, flags="SA") / MARKER,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES, ids=lambda name: name.replace(" ", "-"))
+def test_a_lying_frame_comes_out_nowhere(here: Here, name: str) -> None:
+    reasons, build = FRAMES[name]
+    wire = Wire(here, here.device(1), here.device(2), here.facts["gateway"]["macs"]["dmz0"])
+    frame = bytes(build(wire))
+    watched = (layout.INTERNET, layout.LAPTOP, layout.namespace(2), layout.namespace(3), layout.namespace(4))
+    before = total(here)
+    captures = [Capture(namespace) for namespace in watched]
+    for capture in captures:
+        capture.__enter__()
+    try:
+        with socket_in(layout.namespace(1), socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind(("eth0", 0))
+            for _ in range(3):
+                raw.send(frame)
+        if reasons:
+            eventually(lambda: any(total(here).get(r, 0) > before.get(r, 0) for r in reasons), f"{reasons} counted; now {total(here)}")
+    finally:
+        for capture in captures:
+            capture.__exit__()
+    payload = MARKER if MARKER in frame else frame[14:]
+    seen = {namespace: list(map(str, c.with_marker(payload))) for namespace, c in zip(watched, captures, strict=True)}
+    assert {namespace: frames for namespace, frames in seen.items() if frames} == {}
+
+
+def test_others_are_served_after_all_the_lies(here: Here) -> None:
+    for number in (1, 2):
+        eventually(lambda number=number: 200 <= status_of(here.curl(number)) < 300, f"device {number} is served", timeout=20)
+
+
+def total(here: Here) -> dict[str, int]:
+    """Drops by reason over all devices: a liar is not counted under its own name."""
+    counts: dict[str, int] = {}
+    for row in here.drops():
+        counts[row["reason"]] = counts.get(row["reason"], 0) + row["count"]
+    return counts
