@@ -88,6 +88,8 @@ class Channel(asyncio.Protocol):
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
+        if not self.open:
+            return  # cut off; what it had sent already counts for nothing
         try:
             for payload in self._reader.feed(data):
                 self._receive(self, self._decoder.decode(payload))
