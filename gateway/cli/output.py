@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import unicodedata
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+WIDE = 200  # columns where no terminal says how many it has
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 
 
@@ -35,7 +37,8 @@ def show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool, 
 
 def console() -> Console:
     """A console that interprets no markup: what a device wrote stays what it is."""
-    return Console(markup=False, highlight=False, soft_wrap=False)
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(markup=False, highlight=False, soft_wrap=False, width=width)
 
 
 def plain(value: Any) -> str:

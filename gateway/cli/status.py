@@ -11,7 +11,7 @@ from gateway.cli.state import State
 from gateway.ipc.ask import NoAnswer, ask
 from gateway.ipc.messages import AskStatus, Status
 
-ASKED = ("steering", "signer", "ledger")
+ASKED = ("steering", "signer", "ledger", "courier")
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:

@@ -96,6 +96,7 @@ def _message(record: MessageRecord) -> dict[str, Any]:
         "state": record.state,
         "status": answer.status if answer else None,
         "tries": record.tries,
+        "failure": record.last_failure.label if record.last_failure else "",
         "id": message.id,
     }
 

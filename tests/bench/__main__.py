@@ -65,7 +65,7 @@ def main() -> int:
     except KeyboardInterrupt:
         tell("stopped")
         return 130
-    except (Late, ours.HomeInUse, proxy.Spoiled) as error:
+    except (Late, ours.HomeFailed, proxy.Spoiled) as error:
         tell(f"no result: {error}")
         return 1
     finally:

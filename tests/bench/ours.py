@@ -27,10 +27,6 @@ COUNTED = ("door-0", "door-1", "ledger", "courier")
 BESIDE = ("signer", "names", "steering")
 MESSAGES_PER_HOUR = 3_600_000  # the most that a manifest may declare
 SETTINGS = """
-[ledger]
-messages_per_day = 1_000_000_000
-bytes_per_day = 1_000_000_000_000
-
 [steering]
 packets_per_second = 10_000_000
 packets_burst = 10_000_000
@@ -39,8 +35,8 @@ control_burst = 10_000_000
 """
 
 
-class HomeInUse(RuntimeError):
-    """A virtual home runs already."""
+class HomeFailed(RuntimeError):
+    """There is no home to measure. Says why."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +123,9 @@ def answers(candidate: Candidate, timeout: float = 20.0) -> None:
 
 @contextlib.contextmanager
 def home() -> Iterator[Ours]:
-    """Start the bench's home, end it. Raises HomeInUse where one runs."""
+    """Start the bench's home, end it. Raises HomeFailed where one runs already, or it does not start."""
     if layout.HOME_JSON.exists() or wires.existing(layout.Home()):
-        raise HomeInUse("a virtual home runs; the bench needs one of its own: `make lab-down` first")
+        raise HomeFailed("a virtual home runs; the bench needs one of its own: `make lab-down` first")
     folder = Path(tempfile.mkdtemp(prefix="mudroom-bench-home-"))
     try:
         samples = folder / "samples"
@@ -148,7 +144,8 @@ def home() -> Iterator[Ours]:
         }
         lab = [sys.executable, "-m", "tests.home.lab"]
         try:
-            subprocess.run([*lab, "up"], env=environment, check=True, start_new_session=True)
+            if subprocess.run([*lab, "up"], env=environment, check=False, start_new_session=True).returncode:
+                raise HomeFailed("the virtual home did not start (see above)")
             ours = Ours(json.loads(layout.HOME_JSON.read_text()))
             answers(ours.candidate())
             yield ours

@@ -1,8 +1,9 @@
 """Steering's figures: packets through namespaces by eBPF, by nftables tproxy, and with no steering at all.
 
 All three cross a veth, a bridge with isolated ports and the kernel's stack, and end in a transparent socket that nobody
-reads: what is counted reached the socket. eBPF is the virtual home as it runs, with guard.c, steer.c, all meters and the
-firewall behind them; tproxy is the least rule set that steers (mark, rule, local route) and nothing besides.
+reads: what is counted reached the socket. eBPF is the virtual home as it runs (guard.c on the port, steer.c with all its checks
+and meters), once without the nftables base behind it and once with it; tproxy is the least rule set that steers (mark,
+rule, local route) and checks nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from tests.home.sockets import socket_in
 
 TARGET_DROP_NS = 60.0
 Tell = Callable[[str], None]
-PLAIN, TPROXY, EBPF = "no steering", "nftables tproxy", "mudroom (eBPF, whole path)"
-STEERED, DROPPED, OPENED = "UDP/53 to a foreign address, steered", "UDP/443, dropped", "TCP opened and closed, steered"
+PLAIN, TPROXY, EBPF, WHOLE = "no steering", "nftables tproxy", "mudroom, eBPF alone", "mudroom, with its firewall"
+STEERED, DROPPED, OPENED = "UDP/53, steered", "UDP/443, dropped", "TCP opened, closed"
 DESTINATION = "198.51.100.7"
 PORT = 53
 IP_TRANSPARENT = 19
@@ -198,6 +199,17 @@ def peers_turn(result: Result, places: dict[str, Place], seconds: float, tell: T
             turn(result, place, seconds, tell)
 
 
+@contextlib.contextmanager
+def without_firewall() -> Iterator[None]:
+    """The home's nftables base is gone inside the block: what is left is eBPF, marks and routes, as tproxy's peer has them."""
+    rules = wires.inside(layout.GATEWAY, "nft", "list", "ruleset")
+    wires.inside(layout.GATEWAY, "nft", "flush", "ruleset")
+    try:
+        yield
+    finally:
+        wires.run("ip", "netns", "exec", layout.GATEWAY, "nft", "-f", "-", input=rules)
+
+
 async def with_home(
     result: Result, home: home_of_ours.Ours, places: dict[str, Place], rounds: int, seconds: float, tell: Tell
 ) -> None:
@@ -211,10 +223,12 @@ async def with_home(
         sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         source = home.facts["devices"]["device-1"]["namespace"]
         prepared(source)
-        place = Place(EBPF, source, layout.GATEWAY, registration.listeners["tcp4"])
         for _ in range(rounds):
             await asyncio.to_thread(peers_turn, result, places, seconds, tell)
-            await asyncio.to_thread(turn, result, place, seconds, tell)
+            for name in (WHOLE, EBPF):
+                place = Place(name, source, layout.GATEWAY, registration.listeners["tcp4"])
+                with contextlib.nullcontext() if name == WHOLE else without_firewall():
+                    await asyncio.to_thread(turn, result, place, seconds, tell)
     home_of_ours.control(do="start", name="names")
 
 
@@ -262,7 +276,7 @@ def tables(result: Result) -> list[Table]:
     for name in ("path", "candidate", "a second", "ns each", "did not arrive"):
         table.add_column(name, justify="left" if name in {"path", "candidate"} else "right")
     for kind in (STEERED, DROPPED, OPENED):
-        for name in (PLAIN, TPROXY, EBPF):
+        for name in (PLAIN, TPROXY, EBPF, WHOLE):
             rates = result.rates.get((name, kind))
             if rates:
                 lost = result.lost.get((name, kind))

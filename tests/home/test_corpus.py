@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,10 @@ import pytest
 import rfc8785
 
 from gateway.ledger.reader import Reader
-from gateway.registry import RegistryFile
-from tests.home.client import Here, eventually, mudroom, status_of
+from tests.home.client import Here, mudroom, status_of
 from tests.home.https import DeviceClient
 from tests.home.lab import layout
-from tests.samples.declare import declare, undeclarable
+from tests.samples.declare import declare
 
 CORPUS = layout.CHECKOUT.parent / "shared" / "corpus" / "public" / "readable.jsonl"
 BATCH_TYPES, BATCH_BYTES = 60, 200_000
@@ -125,7 +123,10 @@ def test_real_payloads(here: Here, first_manifest: Path, tmp_path: Path, capsys:
         crossed += len(arrived)
     refused = refuse_others(here, first_manifest, others)
     with capsys.disabled():
-        print(f"  real payloads: {crossed} declared and crossed ({by_curl} by curl), {refused} refused with a reason", file=sys.stderr)
+        print(
+            f"  real payloads: {crossed} declared and crossed ({by_curl} by curl), {refused} refused with a reason",
+            file=sys.stderr,
+        )
     assert crossed + refused == len(payloads())
     assert crossed > 700
     assert refused > 100

@@ -47,7 +47,10 @@ class Wire:
 
 
 FRAMES: dict[str, tuple[tuple[str, ...], Callable[[Wire], Packet]]] = {
-    "a source address of another device": (("spoofed-ip",), lambda w: w.ether() / IP(src=w.other["v4"], dst=layout.FOREIGN4) / w.udp()),
+    "a source address of another device": (
+        ("spoofed-ip",),
+        lambda w: w.ether() / IP(src=w.other["v4"], dst=layout.FOREIGN4) / w.udp(),
+    ),
     "a source address of the LAN": (
         ("spoofed-ip",),
         lambda w: w.ether() / IP(src="192.168.77.10", dst=layout.FOREIGN4) / w.udp(),
@@ -60,10 +63,19 @@ FRAMES: dict[str, tuple[tuple[str, ...], Callable[[Wire], Packet]]] = {
         ("spoofed-mac",),
         lambda w: w.ether(src=w.other["mac"]) / IP(src=w.other["v4"], dst=layout.FOREIGN4) / w.udp(),
     ),
-    "the gateway's own MAC": (("spoofed-mac",), lambda w: w.ether(src=w.gateway) / IP(src=w.me["v4"], dst=layout.FOREIGN4) / w.udp()),
-    "a double tag": (("vlan-tag",), lambda w: w.ether() / Dot1Q(vlan=1) / Dot1Q(vlan=2) / IP(src=w.me["v4"], dst=layout.FOREIGN4) / w.udp()),
+    "the gateway's own MAC": (
+        ("spoofed-mac",),
+        lambda w: w.ether(src=w.gateway) / IP(src=w.me["v4"], dst=layout.FOREIGN4) / w.udp(),
+    ),
+    "a double tag": (
+        ("vlan-tag",),
+        lambda w: w.ether() / Dot1Q(vlan=1) / Dot1Q(vlan=2) / IP(src=w.me["v4"], dst=layout.FOREIGN4) / w.udp(),
+    ),
     "a foreign ethertype": (("ethertype",), lambda w: w.ether(type=0x88B5) / MARKER),
-    "a later fragment": (("fragment",), lambda w: w.ether() / IP(src=w.me["v4"], dst=layout.FOREIGN4, frag=100, proto=17) / MARKER),
+    "a later fragment": (
+        ("fragment",),
+        lambda w: w.ether() / IP(src=w.me["v4"], dst=layout.FOREIGN4, frag=100, proto=17) / MARKER,
+    ),
     "IP options": (
         ("ip-options",),
         lambda w: w.ether() / IP(src=w.me["v4"], dst=layout.FOREIGN4, options=[b"\x94\x04\x00\x00"]) / w.udp(),
@@ -87,26 +99,32 @@ FRAMES: dict[str, tuple[tuple[str, ...], Callable[[Wire], Packet]]] = {
     ),
     "an ND claim to another device's address": (
         ("nd-claim", "spoofed-ip"),
-        lambda w: w.ether()
-        / IPv6(src=w.me["v6"], dst=layout.DMZ6, hlim=255)
-        / ICMPv6ND_NA(tgt=w.other["v6"], S=0, O=1)
-        / ICMPv6NDOptDstLLAddr(lladdr=w.me["mac"]),
+        lambda w: (
+            w.ether()
+            / IPv6(src=w.me["v6"], dst=layout.DMZ6, hlim=255)
+            / ICMPv6ND_NA(tgt=w.other["v6"], S=0, O=1)
+            / ICMPv6NDOptDstLLAddr(lladdr=w.me["mac"])
+        ),
     ),
     "a router advertisement": (
         ("router-advertisement",),
-        lambda w: w.ether(dst="33:33:00:00:00:01")
-        / IPv6(src="fe80::4d:75ff:fe64:1", dst="ff02::1", hlim=255)
-        / ICMPv6ND_RA()
-        / ICMPv6NDOptPrefixInfo(prefix="2001:db8:66::", prefixlen=64),
+        lambda w: (
+            w.ether(dst="33:33:00:00:00:01")
+            / IPv6(src="fe80::4d:75ff:fe64:1", dst="ff02::1", hlim=255)
+            / ICMPv6ND_RA()
+            / ICMPv6NDOptPrefixInfo(prefix="2001:db8:66::", prefixlen=64)
+        ),
     ),
     "a DHCP server's offer": (
         ("dhcp-answer",),
-        lambda w: w.ether(dst="ff:ff:ff:ff:ff:ff")
-        / IP(src=w.me["v4"], dst="255.255.255.255")
-        / UDP(sport=67, dport=68)
-        / BOOTP(op=2, yiaddr="10.77.0.200")
-        / DHCP(options=[("message-type", "offer"), "end"])
-        / MARKER,
+        lambda w: (
+            w.ether(dst="ff:ff:ff:ff:ff:ff")
+            / IP(src=w.me["v4"], dst="255.255.255.255")
+            / UDP(sport=67, dport=68)
+            / BOOTP(op=2, yiaddr="10.77.0.200")
+            / DHCP(options=[("message-type", "offer"), "end"])
+            / MARKER
+        ),
     ),
     "straight to another device's MAC": (
         (),  # isolated ports: the bridge drops it, nobody counts
@@ -136,7 +154,9 @@ def test_a_lying_frame_comes_out_nowhere(here: Here, name: str) -> None:
             for _ in range(3):
                 raw.send(frame)
         if reasons:
-            eventually(lambda: any(total(here).get(r, 0) > before.get(r, 0) for r in reasons), f"{reasons} counted; now {total(here)}")
+            eventually(
+                lambda: any(total(here).get(r, 0) > before.get(r, 0) for r in reasons), f"{reasons} counted; now {total(here)}"
+            )
     finally:
         for capture in captures:
             capture.__exit__()

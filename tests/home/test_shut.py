@@ -119,7 +119,10 @@ asyncio.run(main())
 def test_a_listener_cannot_be_turned_into_a_way_out(here: Here) -> None:
     """A broken door takes its transparent listener apart and connects with it: neither WAN nor LAN sees a packet."""
     socket_path = str(layout.RUN / "gateway" / "steering" / "socket")
-    for v4, v6 in ((here.facts["internet"]["v4"], here.facts["internet"]["v6"]), (here.facts["laptop"]["v4"], here.facts["laptop"]["v6"])):
+    for v4, v6 in (
+        (here.facts["internet"]["v4"], here.facts["internet"]["v6"]),
+        (here.facts["laptop"]["v4"], here.facts["laptop"]["v6"]),
+    ):
         with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan:
             done = run_in(
                 layout.GATEWAY,

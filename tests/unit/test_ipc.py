@@ -1,0 +1,130 @@
+"""Links between processes: framing, peers known by uid, cut off where they break the rules."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.ipc import channel as ipc
+from gateway.ipc.ask import NoAnswer, ask
+from gateway.ipc.messages import AskStatus, Attempt, Counters, Status, Submit, WhoIs
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8), st.data())
+def test_frames_come_out_whole_however_they_are_cut(payloads: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(len(payload).to_bytes(4) + payload for payload in payloads)
+    reader = ipc.FrameReader()
+    out: list[bytes] = []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        out += reader.feed(stream[:cut])
+        stream = stream[cut:]
+    assert out == payloads
+
+
+def test_a_frame_over_the_limit_is_refused_before_it_is_held() -> None:
+    with pytest.raises(ipc.FrameError, match="limit"):
+        ipc.FrameReader(max_frame=100).feed((101).to_bytes(4))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Submit(1, "id", "plug", "Acme", "api.acme.example", "power", 7, b"\xff\x00", b"{}", 5000),
+        Attempt("plug", 26, "udp", "203.0.113.9", 443, 41, 1, 2, "kernel"),
+        Counters((("plug", 26, 1, 60),)),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_message_survives_its_way(message: msgspec.Struct) -> None:
+    (payload,) = ipc.FrameReader().feed(ipc.encode(message))
+    assert msgspec.msgpack.decode(payload, type=Submit | Attempt | Counters) == message
+
+
+def run_server(tmp_path: Path, uids: set[int] | None, talk) -> list[object]:
+    """Serve at tmp_path/socket while ``talk(path)`` runs in a thread; what arrived."""
+    arrived: list[object] = []
+
+    async def main() -> None:
+        def receive(channel: ipc.Channel, message: object) -> None:
+            arrived.append(message)
+            if isinstance(message, AskStatus):
+                channel.send(Status("test", True, {"uid": str(channel.uid)}))
+
+        server = await ipc.serve(tmp_path / "socket", lambda: ipc.Channel(AskStatus | WhoIs, receive), uids)
+        try:
+            await asyncio.to_thread(talk, tmp_path / "socket")
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    asyncio.run(main())
+    return arrived
+
+
+def test_a_question_is_answered(tmp_path: Path) -> None:
+    found: list[Status] = []
+    run_server(tmp_path, None, lambda path: found.append(ask(path, AskStatus(), Status)))
+    assert found[0].ready
+    assert found[0].facts["uid"].isdigit()
+
+
+def test_the_socket_is_not_open_to_everybody(tmp_path: Path) -> None:
+    modes: list[int] = []
+    run_server(tmp_path, None, lambda path: modes.append(path.stat().st_mode & 0o777))
+    assert modes == [0o660]
+
+
+def test_a_type_outside_the_link_cuts_the_peer_off(tmp_path: Path) -> None:
+    def talk(path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(path))
+            sock.sendall(ipc.encode(Counters(())) + ipc.encode(WhoIs(1, "10.0.0.1")))
+            assert sock.recv(10) == b""
+
+    assert run_server(tmp_path, None, talk) == []
+
+
+def test_a_peer_of_another_uid_is_cut_off(tmp_path: Path) -> None:
+    import os
+
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+    def talk(path: Path) -> None:
+        path.chmod(0o666)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.setgroups([])
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.settimeout(5)
+                    sock.connect(str(path))
+                    sock.sendall(ipc.encode(WhoIs(1, "10.0.0.1")))
+                    code = 0 if sock.recv(10) == b"" else 2
+            except ConnectionError:
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert run_server(tmp_path, {12345}, talk) == []
+
+
+def test_no_service_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(NoAnswer, match="mudroom status"):
+        ask(tmp_path / "nothing", AskStatus(), Status, timeout=1)

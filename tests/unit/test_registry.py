@@ -1,0 +1,153 @@
+"""The registry: what the owner's decisions leave behind, and what readers see of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+import pytest
+
+from gateway.registry import Certificate, Device, Kind, RegistryError, RegistryFile
+from gateway.standard.manifest import ManifestError
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+ACME, BOREALIS = ((SAMPLES / f"{name}.mud.json").read_bytes() for name in ("acme", "borealis"))
+POOL4, POOL6 = IPv4Network("10.127.0.0/16"), IPv6Network("fd00:0:0:7f::/64")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> RegistryFile:
+    return RegistryFile(tmp_path / "registry.json")
+
+
+def plug(number: int = 1) -> Device:
+    return Device(id=f"plug-{number}", name="Plug", kind=Kind.LOCAL, mac=f"02:00:00:00:00:{number:02x}")
+
+
+def test_no_file_admits_nobody(file: RegistryFile) -> None:
+    home = file.current()
+    assert home.by_id == {}
+    assert home.approved_names == frozenset()
+
+
+def test_approval_makes_a_standard_device_with_its_own_pool_addresses(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug(1))
+        change.admit(plug(2))
+        change.approve("plug-1", ACME, POOL4, POOL6)
+        change.approve("plug-2", BOREALIS, POOL4, POOL6)
+    home = RegistryFile(file.path).current()
+    one, two = home.by_id["plug-1"], home.by_id["plug-2"]
+    assert one.kind is Kind.STANDARD
+    assert one.pseudonym and one.pseudonym != two.pseudonym and "plug" not in one.pseudonym
+    assert home.names_for(one) == ("api.acme.example",)
+    assert home.pool_for(one, "api.acme.example") is not None
+    assert home.pool_for(one, "in.borealis.example") is None, "another device's name"
+    addresses = [a for pool in home.registry.pool.values() for a in (pool.v4, pool.v6)]
+    assert len(set(addresses)) == len(addresses) == 6
+    assert {home.name_by_address[a] for a in home.name_by_address} == set(home.registry.pool)
+
+
+def test_addresses_and_pseudonym_stay_when_a_manifest_is_approved_again(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug())
+        change.approve("plug-1", ACME, POOL4, POOL6)
+    before = file.current()
+    with file.change() as change:
+        change.approve("plug-1", ACME.replace(b'"Acme Plug 7"', b'"Acme Plug 8"'), POOL4, POOL6)
+    after = file.current()
+    assert after.registry.pool == before.registry.pool
+    assert after.by_id["plug-1"].pseudonym == before.by_id["plug-1"].pseudonym
+    assert after.by_id["plug-1"].manifest != before.by_id["plug-1"].manifest
+
+
+@pytest.mark.parametrize("kind", [Kind.UNKNOWN, Kind.LOCAL, Kind.QUARANTINED])
+def test_only_a_standard_device_has_names(file: RegistryFile, kind: Kind) -> None:
+    with file.change() as change:
+        change.admit(plug())
+        change.approve("plug-1", ACME, POOL4, POOL6)
+        change.set_kind("plug-1", kind)
+    home = file.current()
+    assert home.names_for(home.by_id["plug-1"]) == ()
+    assert home.manifest_of(home.by_id["plug-1"]) is None
+
+
+def test_revocation_is_seen_by_a_reader_at_once(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug())
+        change.add_certificate("plug-1", Certificate("abc", 2_000_000_000))
+        change.add_certificate("plug-1", Certificate("def", 2_000_000_000))
+    reader = RegistryFile(file.path)
+    assert not reader.current().by_serial["abc"][1].revoked
+    with file.change() as change:
+        assert change.revoke("plug-1", "abc") == 1
+    assert reader.current().by_serial["abc"][1].revoked
+    assert not reader.current().by_serial["def"][1].revoked
+    with file.change() as change:
+        assert change.revoke("plug-1") == 1
+    assert reader.current().by_serial["def"][1].revoked
+
+
+def test_an_unchanged_file_is_not_read_again(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug())
+    assert file.current() is file.current()
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda c: c.admit(Device("Plug 1", "x", Kind.LOCAL, "02:00:00:00:00:09")), "device id"),
+        (lambda c: c.admit(Device("plug-9", "x", Kind.LOCAL, "02-00-00-00-00-09")), "MAC"),
+        (lambda c: c.admit(plug(1)), "already known"),
+        (lambda c: c.admit(Device("other", "x", Kind.LOCAL, "02:00:00:00:00:01")), "already plug-1's"),
+        (lambda c: c.forget("nobody"), "there is no device nobody; known: plug-1"),
+        (lambda c: c.revoke("plug-1", "ffff"), "no valid certificate"),
+        (lambda c: c.approve("plug-1", ACME, IPv4Network("10.0.0.0/29"), POOL6), "pool"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused_and_leaves_all_as_it_was(file: RegistryFile, act, words: str) -> None:
+    with file.change() as change:
+        change.admit(plug())
+    before = file.path.read_bytes()
+    with pytest.raises(RegistryError, match=words), file.change() as change:
+        act(change)
+    assert file.path.read_bytes() == before
+
+
+def test_a_manifest_that_does_not_parse_is_not_approved(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug())
+    before = file.path.read_bytes()
+    with pytest.raises(ManifestError), file.change() as change:
+        change.approve("plug-1", b'{"ietf-mud:mud": {}}', POOL4, POOL6)
+    assert file.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"version": 1, "bypass": true}', b'{"devices": [{"id": "x"}]}', b"\xff"])
+def test_a_broken_file_is_an_error_and_not_an_empty_registry(file: RegistryFile, content: bytes) -> None:
+    file.path.write_bytes(content)
+    with pytest.raises(RegistryError, match="registry.json"):
+        file.current()
+
+
+def test_the_file_is_not_readable_by_everybody(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug())
+    assert file.path.stat().st_mode & 0o777 == 0o640
+
+
+def test_writers_wait_for_each_other(file: RegistryFile) -> None:
+    def admit(number: int) -> None:
+        with RegistryFile(file.path).change() as change:
+            change.admit(plug(number))
+
+    threads = [threading.Thread(target=admit, args=(number,)) for number in range(1, 13)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(file.current().registry.devices) == 12
+    assert [name for name in os.listdir(file.path.parent) if name.startswith(".registry-")] == []
