@@ -135,9 +135,7 @@ class Steering(Section, frozen=True, kw_only=True):
 
     foreign_dns: Annotated[
         Literal["answer", "drop"],
-        Meta(
-            description="answer: our resolver answers what a device asks of any name server; drop: only what it asks of us"
-        ),
+        Meta(description="answer: our resolver answers what a device asks of any name server; drop: only what it asks of us"),
     ] = "answer"
     packets_per_second: Annotated[Positive, Meta(description="packets a device may send, per second")] = 20_000
     packets_burst: Annotated[Positive, Meta(description="packets a device may send at once")] = 20_000

@@ -1,4 +1,4 @@
-"""Real payloads of real devices, sent as envelopes: those that the standard can declare arrive in canonical form, the others are refused."""
+"""Real payloads of real devices, sent as envelopes: what the standard can declare arrives canonical, the rest is refused."""
 
 from __future__ import annotations
 

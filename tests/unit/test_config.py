@@ -46,7 +46,7 @@ def test_a_named_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ConfigError, match="no such file"):
         load(tmp_path / "absent.toml")
     monkeypatch.setenv("MUDROOM_CONFIG", str(tmp_path / "other.toml"))
-    with pytest.raises(ConfigError, match="other.toml"):
+    with pytest.raises(ConfigError, match=r"other\.toml"):
         load()
 
 

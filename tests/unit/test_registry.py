@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -129,7 +128,7 @@ def test_a_manifest_that_does_not_parse_is_not_approved(file: RegistryFile) -> N
 @pytest.mark.parametrize("content", [b"", b"{", b'{"version": 1, "bypass": true}', b'{"devices": [{"id": "x"}]}', b"\xff"])
 def test_a_broken_file_is_an_error_and_not_an_empty_registry(file: RegistryFile, content: bytes) -> None:
     file.path.write_bytes(content)
-    with pytest.raises(RegistryError, match="registry.json"):
+    with pytest.raises(RegistryError, match=r"registry\.json"):
         file.current()
 
 
@@ -150,4 +149,4 @@ def test_writers_wait_for_each_other(file: RegistryFile) -> None:
     for thread in threads:
         thread.join()
     assert len(file.current().registry.devices) == 12
-    assert [name for name in os.listdir(file.path.parent) if name.startswith(".registry-")] == []
+    assert list(file.path.parent.glob(".registry-*")) == []
