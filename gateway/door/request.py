@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.http1 import Request, Violation
 from gateway.reasons import Reason
-from gateway.standard.envelope import MEDIA_TYPE, type_of_target
+from gateway.standard.envelope import MEDIA_TYPE, essence, type_of_target
 from gateway.standard.problem import status_for
 from gateway.standard.refusal import Refusal
 
@@ -20,6 +20,6 @@ def message_type(request: Request, host: str) -> str:
         name = type_of_target(request.target)
     except Refusal as refusal:
         raise Violation(refusal.reason, status_for(refusal.reason), refusal.detail) from None
-    if (request.header("content-type") or "").lower() != MEDIA_TYPE:
-        raise Violation(Reason.HTTP_MEDIA_TYPE, 415, f"Content-Type must be {MEDIA_TYPE}, without parameters")
+    if essence(request.header("content-type")) != MEDIA_TYPE:
+        raise Violation(Reason.HTTP_MEDIA_TYPE, 415, f"Content-Type must be {MEDIA_TYPE}, with no parameter but charset=utf-8")
     return name

@@ -12,6 +12,8 @@ import pytest
 from gateway.door.attempts import MAX_KINDS_PER_DEVICE, Attempts
 from gateway.door.leaves import Leaves, NoLeaf
 from gateway.door.rates import Rates
+from gateway.door.request import message_type
+from gateway.http1 import Request
 from gateway.ipc.messages import Attempt
 from gateway.pki import issue
 from gateway.pki.ca import new_authority
@@ -146,3 +148,10 @@ def test_attempts_are_gathered_and_bounded() -> None:
     assert sum(attempt.count for attempt in mine) == 1000
     assert len(mine) <= MAX_KINDS_PER_DEVICE + 1
     assert [attempt.count for attempt in sent if attempt.device == "sensor-2"] == [5]
+
+
+@pytest.mark.parametrize("media", ["application/clear-envelope+json", "Application/Clear-Envelope+JSON; charset=UTF-8"])
+def test_the_media_type_may_name_its_only_character_set(media: str) -> None:
+    fields = (("host", HOST), ("content-type", media), ("content-length", "2"))
+    request = Request("POST", "/.well-known/clear-envelope/v1/messages/power-reading", fields, b"{}", close=False)
+    assert message_type(request, HOST) == "power-reading"
