@@ -48,8 +48,7 @@ def _decoder(report: Callable[[_Flaw], Any]) -> json.JSONDecoder:
     def members(pairs: list[tuple[str, Any]]) -> Any:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            return report(_Flaw(_DUPLICATE, next(name for name in names if names.count(name) > 1)))
+            return report(_Flaw(_DUPLICATE, _repeated(pairs)))
         return found
 
     def integer(text: str) -> Any:
@@ -67,6 +66,16 @@ def _decoder(report: Callable[[_Flaw], Any]) -> json.JSONDecoder:
         raise json.JSONDecodeError(f"{text} is not JSON", "", 0)
 
     return json.JSONDecoder(object_pairs_hook=members, parse_int=integer, parse_float=number, parse_constant=constant)
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str | None:
+    """The first name that occurs again. In one pass: counting each name would cost a hostile message a second."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _raise(flaw: _Flaw) -> NoReturn:

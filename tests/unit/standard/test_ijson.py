@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -119,3 +120,14 @@ def test_any_bytes_are_a_value_or_a_refusal(body: bytes) -> None:
         assert refusal.reason in {Reason.JSON_SYNTAX, Reason.NOT_I_JSON, Reason.TOO_DEEP}
     else:
         assert value == json.loads(body)
+
+
+def test_a_flaw_costs_no_more_than_its_document() -> None:
+    """Eight thousand names and one of them twice: looking each up among all others took a second of the door's time."""
+    names = [f"{number:x}" for number in range(8_000)]
+    body = ("{" + ",".join(f'"{name}":1' for name in [*names, names[-1]]) + "}").encode()
+    began = process_time()
+    with pytest.raises(Refusal) as caught:
+        parse(body, max_depth=4)
+    assert process_time() - began < 0.2
+    assert caught.value.pointers == (f"/{names[-1]}",)
