@@ -14,6 +14,7 @@ import typer
 
 from gateway import __version__
 from gateway.cli import devices, networks, serve, settings, status, traffic
+from gateway.cli.output import plain
 from gateway.cli.state import State
 from gateway.config import ConfigError
 from gateway.network.errors import NetworkError
@@ -60,5 +61,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)  # as if SIGPIPE had ended us: the reader (head, less) has seen enough
     except (ConfigError, RegistryError, ManifestError, NetworkError, OSError) as error:
-        print(f"mudroom: {error}", file=sys.stderr)
+        # names of a vendor's or a device's choosing may stand in it
+        print(f"mudroom: {plain(error)}", file=sys.stderr)
         sys.exit(1)

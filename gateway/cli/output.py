@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import unicodedata
@@ -15,13 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 WIDE = 200  # columns where no terminal says how many it has
+_HIDDEN = re.compile(r"[^\x20-\x7e]")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 
 
 def show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool, empty: str = "Nothing yet.") -> None:
     """Print ``rows`` (column name to value). ``empty`` is said where there are none."""
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False, default=str))
+        # the same document with whatever could drive a terminal as JSON's own escapes
+        print(_HIDDEN.sub(_escaped, json.dumps(rows, ensure_ascii=False, default=str)))
         return
     if not rows:
         print(empty)
@@ -38,7 +41,7 @@ def show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool, 
 def console() -> Console:
     """A console that interprets no markup: what a device wrote stays what it is."""
     width = None if sys.stdout.isatty() else WIDE
-    return Console(markup=False, highlight=False, soft_wrap=False, width=width)
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=False, width=width)
 
 
 def plain(value: Any) -> str:
@@ -49,6 +52,12 @@ def plain(value: Any) -> str:
         return "yes" if value else "no"
     text = str(value)
     return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\u{ord(c):04x}" for c in text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as JSON writes it (RFC 8259 section 7); only texts hold such characters, so the value stays the same."""
+    c = found[0]
+    return c if c.isprintable() else json.dumps(c)[1:-1]
 
 
 def when(nanoseconds: int) -> str:
