@@ -103,8 +103,9 @@ class Home:
 
     @cached_property
     def manifests(self) -> Mapping[str, Manifest]:
-        """Approved manifests by key, parsed."""
-        return {key: parse_manifest(text.encode()) for key, text in self.registry.manifests.items()}
+        """Approved manifests by key, parsed; those that no device has any more are left alone."""
+        used = {device.manifest for device in self.registry.devices}
+        return {key: parse_manifest(text.encode()) for key, text in self.registry.manifests.items() if key in used}
 
     @cached_property
     def name_by_address(self) -> Mapping[IPv4Address | IPv6Address, str]:
@@ -120,7 +121,7 @@ class Home:
         """The device's approved manifest; None unless it is a standard device that has one."""
         if device.kind is not Kind.STANDARD or not device.manifest:
             return None
-        return self.manifests[device.manifest]
+        return self.manifests.get(device.manifest)  # gone from the file: that device's trouble, and nobody else's
 
     def names_for(self, device: Device) -> tuple[str, ...]:
         """The names that this device may ask for and connect to (lower case, no trailing dot)."""
@@ -141,16 +142,23 @@ class RegistryFile:
         self._home = Home(Registry())
 
     def current(self) -> Home:
-        """The registry as it is now; an absent file is an empty registry. Raises RegistryError."""
+        """The registry as it is now; an absent file is an empty registry. Raises RegistryError, and nothing else."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
             self._stamp, self._home = None, Home(Registry())
             return self._home
+        except OSError as error:
+            raise RegistryError(f"{self.path}: {error}; its folder and file are for the group {GROUP} to read") from error
         stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
         if stamp != self._stamp:
             home = Home(self._read())
-            home.manifests  # noqa: B018  # a manifest that does not parse must be noticed here, not at its first message
+            try:
+                home.manifests  # noqa: B018  # a manifest that does not parse must be noticed here, not at its first message
+            except ValueError as error:
+                raise RegistryError(
+                    f"{self.path}: an approved manifest cannot be read: {error}; approve it anew or forget its devices"
+                ) from error
             self._home, self._stamp = home, stamp
         return self._home
 

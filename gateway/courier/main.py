@@ -132,8 +132,8 @@ class Courier:
         """The judge of the answer; None where the message must not leave, which the ledger has then been told."""
         try:
             judge = self._permissions.judge_for(self._registry.current(), deliver)
-        except RegistryError as error:
-            log.critical("nothing leaves: %s", error)
+        except Exception as error:  # whatever it is: the message stays on disk, and the ledger must hear that it did
+            log.critical("nothing leaves: %s", error, exc_info=not isinstance(error, RegistryError))
             self._report(Deferred(deliver.id, Reason.JUDGE_ERROR.code, str(error)[:MOST_DETAIL], 0))
             return None
         if judge is None:

@@ -6,6 +6,7 @@ import threading
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.registry import Certificate, Device, Kind, RegistryError, RegistryFile
@@ -150,3 +151,34 @@ def test_writers_wait_for_each_other(file: RegistryFile) -> None:
         thread.join()
     assert len(file.current().registry.devices) == 12
     assert list(file.path.parent.glob(".registry-*")) == []
+
+
+def test_a_manifest_that_no_longer_parses_is_a_broken_registry(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug(1))
+        change.approve("plug-1", ACME, POOL4, POOL6)
+    file.path.write_text(file.path.read_text().replace("support-end", "support-and"))
+    with pytest.raises(RegistryError, match=r"support-end.*approve it anew or forget its devices"):
+        file.current()
+    with file.change() as change:
+        change.forget("plug-1")
+    assert file.current().by_id == {}, "the remedy helps"
+
+
+def test_a_folder_that_cannot_be_entered_is_a_broken_registry(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RegistryError):
+        RegistryFile(tmp_path / "file" / "registry.json").current()
+
+
+def test_a_device_whose_manifest_is_gone_takes_nobody_with_it(file: RegistryFile) -> None:
+    with file.change() as change:
+        for number, manifest in ((1, ACME), (2, BOREALIS)):
+            change.admit(plug(number))
+            change.approve(f"plug-{number}", manifest, POOL4, POOL6)
+        gone = change.registry.devices[0].manifest
+        kept = {key: text for key, text in change.registry.manifests.items() if key != gone}
+        change.registry = msgspec.structs.replace(change.registry, manifests=kept)
+    home = file.current()
+    assert home.names_for(home.by_id["plug-1"]) == ()
+    assert "in.borealis.example" in home.approved_names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -272,15 +273,46 @@ def test_a_host_or_type_outside_the_manifest_gets_nothing(tmp_path: Path, host: 
     on_the_street(work)
 
 
-def test_a_registry_that_cannot_be_read_lets_nothing_out(tmp_path: Path) -> None:
+def _not_json(path: Path) -> None:
+    path.write_text("{")
+
+
+def _manifest_outgrown(path: Path) -> None:
+    path.write_text(path.read_text().replace("support-end", "support-and"))
+
+
+def _not_for_us(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("broken", [_not_json, _manifest_outgrown, _not_for_us])
+def test_a_registry_that_cannot_be_read_lets_nothing_out(tmp_path: Path, broken: Callable[[Path], None]) -> None:
     async def work() -> None:
         async with street(tmp_path) as here:
             vendor = await here.vendor()
-            here.config.paths.registry.write_text("{")
+            broken(here.config.paths.registry)
             here.deliver("m-1")
             told = await here.outcome()
             assert (type_of := type(told), told.reason) == (Deferred, Reason.JUDGE_ERROR.code), type_of
             assert vendor.handshakes == 0
+
+    on_the_street(work)
+
+
+def test_what_waits_when_the_registry_breaks_is_handed_back_and_not_lost(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with street(tmp_path, connections_per_pair=1) as here:
+            gate = asyncio.Event()
+            vendor = await here.vendor(gate=gate)
+            here.deliver("m-1")
+            here.deliver("m-2")
+            await vendor.requests.get()
+            _manifest_outgrown(here.config.paths.registry)
+            gate.set()
+            told = {t.id: t.reason for t in (await here.outcome(), await here.outcome())}
+            assert told == {"m-1": -1, "m-2": Reason.JUDGE_ERROR.code}
+            assert vendor.requests.empty()
 
     on_the_street(work)
 
