@@ -1,6 +1,7 @@
 """The addresses of vendor hosts, asked of the system's resolver in threads and kept for a minute.
 
-It must never hand out an address that ``destination.is_permitted`` refuses.
+It must never hand out an address that ``destination.is_permitted`` refuses. A name is asked for by one thread at a time, so
+that a vendor whose name servers keep silent holds up its own names and nobody else's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from gateway.courier.destination import Address, Network, is_permitted
 KEPT_SECONDS = 60.0
 MOST_NAMES = 1024
 MOST_ADDRESSES = 16
+# Started when needed. A silent name server holds one for half a minute, and a manifest names 16 hosts at most.
+THREADS = 64
 
 Lookup = Callable[[str], Iterable[str]]
 
@@ -40,21 +43,24 @@ class Resolver:
     def __init__(self, home: Iterable[Network], lookup: Lookup = system_lookup) -> None:
         self._home = tuple(home)
         self._lookup = lookup
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="resolver")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="resolver")
+        self._asking: dict[str, asyncio.Future[tuple[Address, ...]]] = {}
         self._kept: dict[str, tuple[float, tuple[Address, ...]]] = {}
 
     async def addresses(self, host: str) -> tuple[Address, ...]:
         """Where ``host`` may be connected to, at least one address. Raises NoAddress or ForbiddenAddress."""
-        now = time.monotonic()
         kept = self._kept.get(host)
-        if kept is None or kept[0] <= now:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, host)
-            if len(self._kept) >= MOST_NAMES:
-                self._kept.clear()
-            self._kept[host] = kept = (now + KEPT_SECONDS, found)
-        permitted = tuple(address for address in kept[1] if is_permitted(address, self._home))
+        if kept is not None and kept[0] > time.monotonic():
+            found = kept[1]
+        else:
+            asking = self._asking.get(host)
+            if asking is None:
+                asking = self._asking[host] = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, host)
+                asking.add_done_callback(lambda done: self._asked(host, done))
+            found = await asyncio.shield(asking)  # whoever gives up waiting leaves it to the others
+        permitted = tuple(address for address in found if is_permitted(address, self._home))
         if not permitted:
-            raise ForbiddenAddress(f"{host} leads to {kept[1][0]}, where no vendor can be")
+            raise ForbiddenAddress(f"{host} leads to {found[0]}, where no vendor can be")
         return permitted
 
     def forget(self, host: str) -> None:
@@ -64,6 +70,14 @@ class Resolver:
     def close(self) -> None:
         """Let the threads end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _asked(self, host: str, done: asyncio.Future[tuple[Address, ...]]) -> None:
+        self._asking.pop(host, None)
+        if done.cancelled() or done.exception() is not None:  # looked at, for perhaps nobody waits any more
+            return
+        if len(self._kept) >= MOST_NAMES:
+            self._kept.clear()
+        self._kept[host] = (time.monotonic() + KEPT_SECONDS, done.result())
 
     def _ask(self, host: str) -> tuple[Address, ...]:
         try:
