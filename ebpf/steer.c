@@ -12,6 +12,8 @@
 #define PASS 0 // TC_ACT_OK
 #define DROP 2 // TC_ACT_SHOT
 
+#define LOOPBACK 5 // PACKET_LOOPBACK of linux/if_packet.h
+
 #define LINEAR      128 // bytes of headers that we read at most
 #define FRAMED(skb) ((skb)->len - (__u32)sizeof(struct ethernet))
 #define N16(x)      __builtin_bswap16(x)
@@ -129,7 +131,11 @@ static __always_inline int refuse(enum place place) {
 
 // ---- flows that the LAN opened ----
 
+// Only the LAN's own packets keep a flow alive: a device must not hold a port of the LAN open for good. And no reply
+// opens a connection.
 static __always_inline int is_reply(struct view *v) {
+    if (v->syn)
+        return 0;
     struct flow key = {};
     __builtin_memcpy(key.device, v->source, 16);
     __builtin_memcpy(key.peer, v->destination, 16);
@@ -140,11 +146,7 @@ static __always_inline int is_reply(struct view *v) {
     if (!seen)
         return 0;
     __s64 idle = v->now - *seen; // another CPU may have written it a tick ahead of us
-    if (idle > (__s64)(v->protocol == IP_TCP ? FLOW_IDLE_TCP : FLOW_IDLE))
-        return 0;
-    if (idle > (__s64)REFRESH)
-        *seen = v->now;
-    return 1;
+    return idle <= (__s64)(v->protocol == IP_TCP ? FLOW_IDLE_TCP : FLOW_IDLE);
 }
 
 // ---- IPv6 addresses, first come (RFC 6620) ----
@@ -517,7 +519,8 @@ static __always_inline int classify_ip6(struct view *v, struct cursor *c, __u32 
 // ---- what a kind may do ----
 
 #define OPENINGS                                                                                                       \
-    (FLAG(PASS_NAMES) | FLAG(PASS_NAMES_FOREIGN) | FLAG(PASS_DHCP) | FLAG(PASS_ARP) | FLAG(PASS_ND) | FLAG(PASS_PING))
+    (FLAG(PASS_NAMES) | FLAG(PASS_NAMES_FOREIGN) | FLAG(PASS_DHCP) | FLAG(PASS_ARP) | FLAG(PASS_ND) |                  \
+     FLAG(PASS_PING) | FLAG(PASS_NTP))
 
 // Reasons that an unknown device keeps: what it may do, and what is wrong with the packet whoever sends it.
 #define STRANGER_KEEPS                                                                                                 \
@@ -730,6 +733,10 @@ static __always_inline int act(struct __sk_buff *skb, struct view *v, int reason
 
 // tc ingress of the DMZ interface.
 int steer_ingress(struct __sk_buff *skb) {
+    // A copy of a multicast of ours that the kernel hands back to itself: no wire sets this type, and the copy has no
+    // link-layer header, so that its addresses would be counted as some stranger's.
+    if (skb->pkt_type == LOOPBACK)
+        return DROP;
     __u32 zero = 0;
     struct view v = {};
     const struct settings *settings = settings_map.lookup(&zero);

@@ -137,7 +137,7 @@ class Model:
             if dhcp and target == EVERYBODY:
                 self._dhcp(payload[8:], len(body) - 28, mac, host)
             raise Verdict(R.MULTICAST)
-        replies = name != "icmp" or payload[0] == 0
+        replies = not opens(name, payload) and (name != "icmp" or payload[0] == 0)
         self._near(body[9], source, sport, target, dport, replies)
         if name == "icmp":
             raise Verdict(R.PASS_PING if target in self.ours and payload[:2] == b"\x08\0" else R.FOREIGN_ICMP)
@@ -186,7 +186,7 @@ class Model:
             self._nd(body[7], kind, source, target, payload, mac, host, group, wants)
         if group or target.is_multicast:
             raise Verdict(R.MULTICAST)
-        self._near(following, source, sport, target, dport, kind in (-1, 129))
+        self._near(following, source, sport, target, dport, kind in (-1, 129) and not opens(name, payload))
         if name == "icmp":
             raise Verdict(R.PASS_PING if target in self.ours and payload[:2] == b"\x80\0" else R.FOREIGN_ICMP)
         self._service(name, target, dport)
@@ -279,6 +279,11 @@ class Model:
 def demand(fits: bool) -> None:
     if not fits:
         raise Verdict(R.MALFORMED)
+
+
+def opens(name: str, payload: bytes) -> bool:
+    """Whether a packet asks for a new TCP connection: SYN without ACK."""
+    return name == "tcp" and payload[13] & 0x12 == 0x02
 
 
 def ports(name: str, payload: bytes) -> tuple[int, int]:

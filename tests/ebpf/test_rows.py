@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import NamedTuple
@@ -347,7 +348,7 @@ def test_a_device_may_send_so_many_packets_and_no_more(home: Steer, send: run.Ru
 
 def test_openings_have_a_smaller_allowance(home: Steer, send: run.Runner) -> None:
     limited(home, control_per_second=1, control_burst=2)
-    for packet in (v4(OUR4) / UDP(dport=53), arp(), v6(OUR6) / ICMPv6EchoRequest()):
+    for packet in (v4(OUR4) / UDP(dport=53), arp(), v6(OUR6) / ICMPv6EchoRequest(), v4(OUR4) / UDP(dport=123)):
         home.control_meter.set((1).to_bytes(4, "little"), bytes(8))
         seen = [R.from_code(send(bytes(packet)).classified) for _ in range(3)]
         assert seen[:2] == [seen[0]] * 2
@@ -426,6 +427,27 @@ def test_what_the_lan_opened_may_be_answered(
     stolen = bytearray(bytes(reply))
     stolen[6:12] = bytes.fromhex(SECOND[0].replace(":", ""))
     assert not send(bytes(stolen)).passed
+    if reply.haslayer(TCP):
+        reply = reply.copy()
+        reply[TCP].flags = "S"
+        assert send(bytes(reply)).classified == R.TO_LAN.code, "an answer opens nothing"
+
+
+@pytest.mark.parametrize(("what", "opening", "reply", "other"), FLOWS, ids=[flow[0] for flow in FLOWS])
+def test_only_the_lan_keeps_a_flow_alive(
+    what: str, opening: Packet, reply: Packet, other: Packet, home: Steer, send: run.Runner
+) -> None:
+    for key, _ in list(home.flows.items()):
+        home.flows.delete(key)
+    record = run.Runner(home.egress)
+    assert record(bytes(opening), ingress=run.LAN_INDEX).passed
+    ((key, _),) = home.flows.items()
+    old = (time.monotonic_ns() - 60 * layout.NANO).to_bytes(8, "little")
+    home.flows.set(key, old)
+    assert send(bytes(reply)).passed
+    assert home.flows.get(key) == old
+    assert record(bytes(opening), ingress=run.LAN_INDEX).passed
+    assert home.flows.get(key) != old
 
 
 def test_a_flow_runs_out(home: Steer, send: run.Runner) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 import pytest
 
+from gateway.ipc.ask import ask
 from gateway.ipc.channel import Channel
 from gateway.ipc.channel import connect as connect_channel
 from gateway.ipc.channel import serve as serve_channel
@@ -79,6 +80,35 @@ def test_whois_knows_the_device_by_both_addresses(wire: Wire) -> None:
             assert (holder.device, holder.mac) == ("", "")
 
     worker(wire, work)
+
+
+def test_the_gateways_own_multicast_is_nobodys_attempt(wire: Wire) -> None:
+    """The kernel hands a copy of it back through the program, without the link-layer header that tells who sent it."""
+    group, port, heard = "ff02::77", 4777, b"not through here"
+
+    def shout() -> None:
+        index = socket.if_nametoindex("dmz0")
+        member = socket.inet_pton(socket.AF_INET6, group) + struct.pack("=I", index)
+        with (
+            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender,
+            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver,
+        ):
+            receiver.bind(("::", port))
+            receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+            receiver.settimeout(0.3)
+            for _ in range(200):
+                sender.sendto(heard, (group, port, 0, index))
+            with pytest.raises(TimeoutError):
+                receiver.recv(64)
+
+    before = _dropped(wire)
+    inside(wire.gateway, shout)
+    assert _dropped(wire) - before < 100
+
+
+def _dropped(wire: Wire) -> int:
+    time.sleep(1.1)  # reports are collected twice a second; there is no event to wait for
+    return int(ask(wire.socket, AskStatus(), Status).facts["dropped packets"])
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -184,6 +214,9 @@ def test_a_lost_registration_is_steered_to_no_more_though_its_socket_lives(wire:
         kept = door.listeners.pop("tcp4")
         with kept:
             door.close()
+            async with asyncio.timeout(10):  # steering has to notice it first
+                while "door 0" in (await asyncio.to_thread(ask, wire.socket, AskStatus(), Status)).facts["workers"]:
+                    await asyncio.sleep(0.01)
             with pytest.raises(TimeoutError):
                 await asyncio.to_thread(wire.from_device, WORLD[4], 443, timeout=1)
 
