@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 WINDOW = 512  # messages at the courier
 WINDOW_PER_HOST = 128
+RESERVED = 8  # of them that a host may have at the courier however many others have: slow vendors must not hold up the rest
 RESTING = 256  # deferred messages per host whose own wait is remembered; beyond it the oldest may go again at once
 MAX_RETRY_AFTER = 3_600.0  # seconds; a vendor cannot park messages for longer
 
@@ -77,7 +78,7 @@ class Schedule:
             and not found.loading
             and found.eligible == 1  # itself: nobody is overtaken
             and len(found.flying) < WINDOW_PER_HOST
-            and len(self.flights) < WINDOW
+            and (len(self.flights) < WINDOW or len(found.flying) < RESERVED)
             and id not in self.flights
         )
 
@@ -141,8 +142,6 @@ class Schedule:
         room = WINDOW - len(self.flights)
         found: list[tuple[str, int]] = []
         for name, host in self.hosts.items():
-            if room <= 0:
-                break
             if host.loading or not host.queued:
                 continue
             if host.failures and (now < host.until or host.flying):
@@ -159,9 +158,10 @@ class Schedule:
             elif len(host.flying) > WINDOW_PER_HOST // 2:
                 continue  # read many at once, not one for each that comes back
             else:
-                number = min(WINDOW_PER_HOST - len(host.flying), host.eligible, room)
-            found.append((name, number))
-            room -= number
+                number = min(WINDOW_PER_HOST - len(host.flying), host.eligible, max(room, RESERVED - len(host.flying)))
+            if number > 0:
+                found.append((name, number))
+                room -= number
         return found
 
     def due(self, now: float) -> float | None:

@@ -215,7 +215,7 @@ def test_a_lost_registration_is_steered_to_no_more_though_its_socket_lives(wire:
         with kept:
             door.close()
             async with asyncio.timeout(10):  # steering has to notice it first
-                while "door 0" in (await asyncio.to_thread(ask, wire.socket, AskStatus(), Status)).facts["workers"]:
+                while "door 0" in (await asyncio.to_thread(ask, wire.socket, AskStatus(), Status)).facts["workers"]:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             with pytest.raises(TimeoutError):
                 await asyncio.to_thread(wire.from_device, WORLD[4], 443, timeout=1)
