@@ -128,10 +128,10 @@ class Courier:
             pair = self._pairs[key] = Pair(deliver.host, self._terms)
         pair.put(job)
 
-    def _permitted(self, deliver: Deliver) -> Judge | None:
+    def _permitted(self, deliver: Deliver, judged_by: Judge | None = None) -> Judge | None:
         """The judge of the answer; None where the message must not leave, which the ledger has then been told."""
         try:
-            judge = self._permissions.judge_for(self._registry.current(), deliver)
+            judge = self._permissions.judge_for(self._registry.current(), deliver, judged_by)
         except Exception as error:  # whatever it is: the message stays on disk, and the ledger must hear that it did
             log.critical("nothing leaves: %s", error, exc_info=not isinstance(error, RegistryError))
             self._report(Deferred(deliver.id, Reason.JUDGE_ERROR.code, str(error)[:MOST_DETAIL], 0))
@@ -144,7 +144,7 @@ class Courier:
     # --- what pairs tell ---
 
     def _still_permitted(self, job: Job) -> bool:
-        return self._permitted(job.deliver) is not None
+        return self._permitted(job.deliver, job.judge) is not None
 
     def _done(self, job: Job, response: Response) -> None:
         self._report(weigh(job.deliver.id, job.judge, response))

@@ -51,7 +51,8 @@ async def measure(folder: Path, total: int, senders: int) -> None:
                 waits[n] = asyncio.get_running_loop().create_future()
                 began = time.monotonic()
                 message = submit(n, wait_ms=5000, size=330, device=f"d{sender}")
-                doors[n % 2].send(msgspec.structs.replace(message, type="reading-0"))
+                outgoing = here.envelope(message.id, device=f"d{sender}")
+                doors[n % 2].send(msgspec.structs.replace(message, type="reading-0", outgoing=outgoing))
                 answered += await waits[n] == "answered"
                 times.append(time.monotonic() - began)
             return answered

@@ -34,6 +34,7 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import Deferred, Deliver, Delivered
 from gateway.registry import Device, Kind, RegistryFile
+from gateway.standard.canonical import encode
 from tests.unit.ledger.peers import settings
 
 ADDRESSES = ("203.0.113.10", "203.0.113.11", "198.51.100.7", "2001:db8:10::7")
@@ -213,10 +214,27 @@ class Street:
     link: Channel | None = None
     linked: asyncio.Event = field(default_factory=asyncio.Event)
     vendors: list[Vendor] = field(default_factory=list)
+    pseudonyms: dict[str, str] = field(default_factory=dict)
 
-    def deliver(self, id: str, *, device: str = "plug", host: str = HOST, type: str = "reading-0") -> None:
+    def deliver(self, id: str, *, device: str = "plug", host: str = HOST, type: str = "reading-0", body: bytes = b"") -> None:
         assert self.link is not None
-        self.link.send(Deliver(id, device, "Acme", host, type, b'{"id":"%s"}' % id.encode()))
+        self.link.send(Deliver(id, device, "Acme", host, type, body or self.envelope(id, device=device, type=type)))
+
+    def envelope(self, id: str, /, *, device: str = "plug", type: str = "reading-0", **changes: object) -> bytes:
+        """What the door would have made of a conforming message; ``changes`` replace members."""
+        if device not in self.pseudonyms:
+            self.pseudonyms |= {known.id: known.pseudonym for known in self.registry.current().by_id.values()}
+        whole = {
+            "ce": 1,
+            "device": self.pseudonyms.get(device, device),
+            "id": id,
+            "payload": {"on": True},
+            "sent": "2026-01-31T12:00:00Z",
+            "type": type,
+            "vendor": {"hosts": [HOST, "two.acme.example"], "name": "Acme"},
+            "withheld": [],
+        }
+        return encode(whole | changes)
 
     async def outcome(self, seconds: float = 15) -> Any:
         return await asyncio.wait_for(self.told.get(), seconds)
@@ -243,6 +261,7 @@ async def street(folder: Path, *, start: bool = True, ledger: bool = False, **co
             change.admit(Device(id, id.title(), Kind.LOCAL, f"02:00:00:00:00:0{number}"))
             change.approve(id, manifest(HOST, "two.acme.example"), ipaddress.IPv4Network(config.dmz.pool4), config.dmz.pool_ipv6)
     here = Street(folder, config, authority, registry, {HOST: [ADDRESSES[0]]})
+    here.envelope("m-0")  # the pseudonyms, while the registry is whole
 
     def made(channel: Channel) -> None:
         here.link = channel

@@ -18,10 +18,11 @@ async def _served(here: Street) -> Peer:
     return door
 
 
-def _sent(number: int, wait_ms: int) -> object:
+def _sent(here: Street, number: int, wait_ms: int) -> object:
     import msgspec
 
-    return msgspec.structs.replace(submit(number, wait_ms=wait_ms), type="reading-0")
+    made = submit(number, wait_ms=wait_ms)
+    return msgspec.structs.replace(made, type="reading-0", outgoing=here.envelope(made.id))
 
 
 def test_kill_9_of_the_courier_and_of_both_loses_nothing(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_kill_9_of_the_courier_and_of_both_loses_nothing(tmp_path: Path) -> None
                 while True:
                     number += 1
                     mine = number
-                    door.send(_sent(mine, 300))  # type: ignore[arg-type]
+                    door.send(_sent(here, mine, 300))  # type: ignore[arg-type]
                     if (await door.inbox.get()).kind != "refused":
                         acknowledged.add(f"m-{mine:08d}")
 
@@ -67,7 +68,7 @@ def test_kill_9_of_the_courier_and_of_both_loses_nothing(tmp_path: Path) -> None
                     courier = courier_process(here)
                 # The Submit that was under way when its sender ended is committed no later than this one: without it the queue
                 # could be seen empty too early.
-                door.send(_sent(99_999_999, 0))  # type: ignore[arg-type]
+                door.send(_sent(here, 99_999_999, 0))  # type: ignore[arg-type]
                 await door.get()
                 async with asyncio.timeout(30):
                     while rows(here.config.paths.ledger, "SELECT count(*) FROM outbox") != [(0,)]:  # noqa: ASYNC110

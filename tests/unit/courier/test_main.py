@@ -12,7 +12,7 @@ import pytest
 from gateway.ipc.messages import Deferred, Delivered
 from gateway.reasons import Reason
 from gateway.registry import Kind
-from tests.unit.courier.street import ADDRESSES, HOST, Authority, answer, on_the_street, street
+from tests.unit.courier.street import ADDRESSES, HOST, Authority, answer, manifest, on_the_street, street
 
 PROBLEM = "application/problem+json"
 
@@ -25,10 +25,10 @@ def test_the_request_is_what_the_standard_asks_and_nothing_more(tmp_path: Path) 
             assert await here.outcome() == Delivered("m-1", 204, -1, "", b"", b"", "")
             request = vendor.requests.get_nowait()
             assert request.line == "POST /.well-known/clear-envelope/v1/messages/reading-0 HTTP/1.1"
-            assert request.body == b'{"id":"m-1"}'
+            assert request.body == here.envelope("m-1")
             assert sorted((name.lower(), value) for name, value in request.headers) == [
                 ("accept", "application/clear-envelope+json, application/problem+json"),
-                ("content-length", "12"),
+                ("content-length", str(len(request.body))),
                 ("content-type", "application/clear-envelope+json"),
                 ("host", HOST),
                 ("idempotency-key", '"m-1"'),
@@ -273,6 +273,58 @@ def test_a_host_or_type_outside_the_manifest_gets_nothing(tmp_path: Path, host: 
     on_the_street(work)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"payload": {"on": True, "more": 1}},
+        {"payload": {"on": "c2VjcmV0"}},
+        {"payload": {}},
+        {"id": "another"},
+        {"device": "d-another"},
+        {"type": "reading-1"},
+        {"sent": "2026-01-31T12:00:01Z"},
+        {"sent": "2026-13-31T12:00:00Z"},
+        {"sent": "c2VjcmV0IHdvcmRz:00Z"},
+        {"vendor": {"hosts": [HOST, "two.acme.example"], "name": "Acme", "x": 1}},
+        {"withheld": ["c2VjcmV0"]},
+        {"extra": 1},
+    ],
+)  # fmt: skip
+def test_an_envelope_that_no_door_would_have_made_goes_nowhere(tmp_path: Path, changes: dict[str, object]) -> None:
+    async def work() -> None:
+        async with street(tmp_path) as here:
+            vendor = await here.vendor()
+            here.deliver("m-1", body=here.envelope("m-1", **changes))
+            assert (await here.outcome()).reason == Reason.WITHDRAWN.code
+            here.deliver("m-2", body=here.envelope("m-2").replace(b":true", b": true"))
+            assert (await here.outcome()).reason == Reason.WITHDRAWN.code
+            assert vendor.handshakes == 0
+
+    on_the_street(work)
+
+
+def test_what_waits_under_a_manifest_that_declares_less_now_does_not_leave(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with street(tmp_path, connections_per_pair=1) as here:
+            gate = asyncio.Event()
+            vendor = await here.vendor(gate=gate)
+            here.deliver("m-1")
+            here.deliver("m-2")
+            await vendor.requests.get()
+            narrower = manifest(HOST, "two.acme.example").replace(b'"on"', b'"off"')
+            with here.registry.change() as change:
+                change.approve("plug", narrower, here.config.dmz.pool_ipv4, here.config.dmz.pool_ipv6)
+            gate.set()
+            told = {t.id: t.reason for t in (await here.outcome(), await here.outcome())}
+            assert told == {"m-1": -1, "m-2": Reason.WITHDRAWN.code}
+            here.deliver("m-3")
+            assert (await here.outcome()).reason == Reason.WITHDRAWN.code
+            here.deliver("m-4", body=here.envelope("m-4", payload={"off": True}))
+            assert (await here.outcome()).reason == -1
+
+    on_the_street(work)
+
+
 def _not_json(path: Path) -> None:
     path.write_text("{")
 
@@ -332,7 +384,7 @@ def test_without_its_ledger_the_courier_falls_silent_and_comes_back(tmp_path: Pa
             gate.set()
             here.deliver("m-3")
             assert (await here.outcome()).id == "m-3"
-            assert (await vendor.requests.get()).body == b'{"id":"m-3"}'  # m-2 never left: the ledger will give it again
+            assert (await vendor.requests.get()).body == here.envelope("m-3")  # m-2 never left: the ledger will give it again
             assert here.told.empty()
 
     on_the_street(work)
