@@ -26,6 +26,7 @@ from gateway.steering.layout import Listener, door_listener
 from gateway.steering.loader import KernelMap
 
 MAX_FRAME = 4096
+PEERS_PER_WORKER = 4  # connections of one user: a worker needs one, and another while it comes back
 log = logging.getLogger(__name__)
 
 
@@ -119,8 +120,27 @@ class Control:
             return
         sock.setblocking(False)
         peer = _Peer(sock, peer_uid(sock))
+        if not self._welcome(peer.uid):
+            sock.close()
+            return
         self._peers[sock.fileno()] = peer
         asyncio.get_running_loop().add_reader(sock.fileno(), self._read, peer)
+
+    def _welcome(self, uid: int) -> bool:
+        """Whether one more peer of this user may come: descriptors that a broken worker took would be missing everywhere else."""
+        try:
+            known = uid in {0, *(self._uid_of(role) for role in self._workers)}
+        except LookupError as error:
+            log.error("%s", error)
+            known = uid == 0
+        if not known:
+            log.error("uid %d may not speak to steering", uid)
+            return False
+        most = PEERS_PER_WORKER * sum(self._workers.values())
+        if sum(peer.uid == uid for peer in self._peers.values()) >= most:
+            log.error("uid %d has %d connections; it gets no more", uid, most)
+            return False
+        return True
 
     def _read(self, peer: _Peer) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import struct
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import msgspec
 import pytest
 
+from gateway import service
 from gateway.ipc.ask import ask
 from gateway.ipc.channel import Channel
 from gateway.ipc.channel import connect as connect_channel
@@ -22,6 +24,7 @@ from gateway.ipc.messages import AskStatus, Attempt, Counters, Status, ToLedger
 from gateway.reasons import Reason
 from gateway.registry import Kind
 from tests.ebpf.wire import DEVICE4, DEVICE6, DEVICE_MAC, Wire, built, inside, ip
+from tests.unit.ledger.peers import as_uid
 
 WORLD = {4: "198.51.100.7", 6: "2001:db8:1::7"}
 
@@ -302,6 +305,38 @@ def test_what_was_dropped_is_told_to_the_ledger(wire: Wire) -> None:
             path.unlink(missing_ok=True)
 
     asyncio.run(work())
+
+
+def test_a_user_gets_few_connections_and_only_a_worker_s_user_gets_any(wire: Wire) -> None:
+    mode = wire.socket.stat().st_mode
+    wire.socket.chmod(0o666)
+    held: list[socket.socket] = []
+    folder = os.open(wire.socket.parent, os.O_PATH | os.O_DIRECTORY)  # others may not enter pytest's folders
+
+    def knock(role: str) -> bool:
+        """Whether steering lets one more connection of this role's user stand."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        held.append(sock)
+        sock.settimeout(0.2)
+        with as_uid(service.uid_of(role)):
+            sock.connect(f"/proc/self/fd/{folder}/{wire.socket.name}")
+        try:
+            return sock.recv(1) != b""
+        except TimeoutError:
+            return True
+
+    try:
+        assert not knock("courier")
+        standing = [knock("door") for _ in range(16)]
+        assert 2 <= sum(standing) < 16
+        assert standing == sorted(standing, reverse=True)
+        assert knock("names"), "another user's connections are its own"
+        assert ask(wire.socket, AskStatus(), Status).service == "steering"
+    finally:
+        for sock in held:
+            sock.close()
+        os.close(folder)
+        wire.socket.chmod(mode)
 
 
 def test_status_is_told_to_root(wire: Wire) -> None:
