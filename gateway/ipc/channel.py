@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,7 @@ import msgspec
 
 GROUP = "mudroom"
 MAX_FRAME = 4 * 1024 * 1024
+MOST_PEERS = 128  # connections of one user to one service; there are at most 64 door workers
 _LENGTH = struct.Struct(">I")
 _encoder = msgspec.msgpack.Encoder()
 log = logging.getLogger(__name__)
@@ -156,21 +158,33 @@ def peer_uid(sock: socket.socket) -> int:
 
 
 async def serve(path: Path, factory: Callable[[], Channel], uids: Iterable[int] | None = None) -> asyncio.Server:
-    """Listen at ``path`` (mode 0660; an old socket there is replaced). Peers outside ``uids`` and root are cut off."""
+    """Listen at ``path`` (mode 0660; an old socket there is replaced). Peers outside ``uids`` and root are cut off.
+
+    One user gets ``MOST_PEERS`` connections: a broken worker shall not take the descriptors that others need.
+    """
     allowed = None if uids is None else {0, *uids}
+    peers: Counter[int] = Counter()
 
     def guarded() -> Channel:
         channel = factory()
-        made = channel._made
+        made, lost = channel._made, channel._lost
 
         def check(channel: Channel) -> None:
+            peers[channel.uid] += 1
             if allowed is not None and channel.uid not in allowed:
                 log.error("uid %d may not speak to %s", channel.uid, path)
                 channel.close()
-                return
-            made(channel)
+            elif peers[channel.uid] > MOST_PEERS:
+                log.error("uid %d has %d connections to %s; it gets no more", channel.uid, MOST_PEERS, path)
+                channel.close()
+            else:
+                made(channel)
 
-        channel._made = check
+        def count(channel: Channel) -> None:
+            peers[channel.uid] -= 1
+            lost(channel)
+
+        channel._made, channel._lost = check, count
         return channel
 
     path.unlink(missing_ok=True)

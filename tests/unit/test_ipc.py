@@ -128,3 +128,31 @@ def test_a_peer_of_another_uid_is_cut_off(tmp_path: Path) -> None:
 def test_no_service_no_answer(tmp_path: Path) -> None:
     with pytest.raises(NoAnswer, match="mudroom status"):
         ask(tmp_path / "nothing", AskStatus(), Status, timeout=1)
+
+
+def test_one_user_gets_so_many_connections_and_no_more(tmp_path: Path) -> None:
+    def talk(path: Path) -> None:
+        held: list[socket.socket] = []
+
+        def stands() -> bool:
+            sock = socket.socket(socket.AF_UNIX)
+            held.append(sock)
+            sock.settimeout(5)
+            sock.connect(str(path))
+            sock.sendall(ipc.encode(AskStatus()))
+            try:
+                return sock.recv(10) != b""
+            except ConnectionError:
+                return False
+
+        try:
+            assert all(stands() for _ in range(ipc.MOST_PEERS))
+            assert not stands()
+            for sock in held:
+                sock.close()
+            ask(path, AskStatus(), Status)
+        finally:
+            for sock in held:
+                sock.close()
+
+    run_server(tmp_path, None, talk)
