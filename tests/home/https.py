@@ -104,6 +104,7 @@ class DeviceClient:
             self._address = found[0]
         sock = socket_in(namespace, socket.AF_INET6 if self.v6 else socket.AF_INET, socket.SOCK_STREAM)
         try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as http.client does for its own sockets
             sock.settimeout(timeout)
             sock.connect((self._address, 443))
             wrapped = self._tls.wrap_socket(sock, server_hostname=self.host)

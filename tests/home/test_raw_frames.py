@@ -102,7 +102,7 @@ FRAMES: dict[str, tuple[tuple[str, ...], Callable[[Wire], Packet]]] = {
         lambda w: (
             w.ether()
             / IPv6(src=w.me["v6"], dst=layout.DMZ6, hlim=255)
-            / ICMPv6ND_NA(tgt=w.other["v6"], S=0, O=1)
+            / ICMPv6ND_NA(tgt=w.other["v6"], R=0, S=0, O=1)
             / ICMPv6NDOptDstLLAddr(lladdr=w.me["mac"])
         ),
     ),
