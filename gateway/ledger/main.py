@@ -107,6 +107,8 @@ class Ledger:
         self._timer: asyncio.TimerHandle | None = None
         self._expiring: set[str] = set()
         self._expiry_due = 0.0
+        self._began = time.monotonic()
+        self._found = store.head[0]  # the last record of earlier runs
         self.fault = ""  # why nothing can be recorded now
         self.counts = {"messages": 0, "answers": 0, "refusals": 0, "deferrals": 0, "commits": 0, "failed commits": 0}
 
@@ -309,6 +311,16 @@ class Ledger:
             log.warning("records are written again")
             self.fault = ""
             service.notify("STATUS=recording")
+            # A commit that failed may have reached the disk all the same (fsync(2) can fail late): count anew what waits there.
+            self._writer.run(self._store.hosts, self._recounted)
+
+    def _recounted(self, result: Any) -> None:
+        if isinstance(result, Exception):
+            self.fault = str(result)
+            log.critical("the ledger cannot be read: %s", result)
+            return
+        self._schedule.recount(result)
+        self._pump()
 
     # --- the courier ---
 
@@ -409,19 +421,22 @@ class Ledger:
 
     def _look_for_expired(self) -> None:
         """Give up what is too old, but only for hosts whose last try failed: after a long rest all get a try first."""
-        before = time.time_ns() - self._config.courier.give_up_seconds * 10**9
+        patience = self._config.courier.give_up_seconds
+        before = time.time_ns() - patience * 10**9
+        # What came in this run is no older than the run, whatever a clock that was set meanwhile makes of it.
+        newest = self._found if time.monotonic() - self._began < patience else None
         for name, host in self._schedule.hosts.items():
             if host.failures and not host.loading and name not in self._expiring:
                 self._expiring.add(name)
                 skip = set(host.flying)
                 self._writer.run(
-                    lambda name=name, skip=skip: self._give_up(name, skip, before),  # type: ignore[misc]
+                    lambda name=name, skip=skip: self._give_up(name, skip, before, newest),  # type: ignore[misc]
                     lambda result, name=name: self._given_up(name, result),  # type: ignore[misc]
                 )
 
-    def _give_up(self, host: str, skip: set[int], before: int) -> list[int]:
+    def _give_up(self, host: str, skip: set[int], before: int, newest: int | None) -> list[int]:
         """In the writer's thread: record the end of each message that is too old; returns their seqs."""
-        late = self._store.overdue(host, skip, before)
+        late = [found for found in self._store.overdue(host, skip, before) if newest is None or found.seq <= newest]
         detail = Reason.EXPIRED.words
         ends = [Answer(m.seq, m.id, m.device, m.vendor, m.host, m.type, 0, Reason.EXPIRED.code, detail, b"", b"") for m in late]
         if ends:

@@ -65,6 +65,13 @@ class Schedule:
         """``number`` messages for ``host`` were committed."""
         self.hosts.setdefault(host, Host()).queued += number
 
+    def recount(self, hosts: dict[str, int]) -> None:
+        """What waits on disk by host, counted at this moment between two commits."""
+        for host in self.hosts.values():
+            host.queued = 0
+        for name, number in hosts.items():
+            self.hosts.setdefault(name, Host()).queued = number
+
     def backing_off(self, host: str) -> bool:
         """Whether the last try of this host failed."""
         found = self.hosts.get(host)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import subprocess
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from gateway.config import Config
+from gateway.ipc import channel as ipc
 from gateway.ipc.messages import AskStatus, Attempt, Counters, Deliver
+from gateway.ledger.main import Ledger, roles
 from gateway.ledger.reader import Reader
+from gateway.ledger.store import Batch, Quotas, Store, StoreError
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import (
     Peer,
@@ -246,6 +252,85 @@ def test_a_message_that_nobody_takes_is_given_up_and_recorded(tmp_path: Path) ->
             task.cancel()
             with Reader(made.paths.ledger) as reader:
                 assert reader.messages()[0].state == "expired"
+            await door.close()
+            await courier.close()
+
+    run(work)
+
+
+@contextlib.asynccontextmanager
+async def over(made: Config, store: Store) -> AsyncIterator[tuple[Path, Ledger]]:
+    """The ledger in this loop, over a store of the test's own; yields its socket, too."""
+    known, path = roles(), made.paths.socket("ledger")
+    store.open()
+    ledger = Ledger(made, store, known)
+    ledger.start(store.hosts())
+    server = await ipc.serve(path, ledger.channel, known)
+    try:
+        yield path, ledger
+    finally:
+        server.close()
+        await ledger.stop()
+        store.close()
+
+
+QUOTAS = Quotas(1000, 10**9, 1000, 1000)
+
+
+def test_a_clock_that_is_set_gives_up_nothing_that_came_just_now(tmp_path: Path) -> None:
+    """A box without a battery starts in the past, takes messages while its line is down, and then learns the time."""
+    made = settings(tmp_path, courier={**FAST, "give_up_seconds": 60})
+    month = 30 * 86_400 * 10**9
+
+    async def work() -> None:
+        async with over(made, Store(made.paths.ledger, QUOTAS, clock=lambda: time.time_ns() - month)) as (socket, ledger):
+            courier, door = await connect(socket, "courier"), await connect(socket, "door")
+            door.send(submit(1))
+            assert (await door.get()).kind == "accepted"
+            async with asyncio.timeout(20):
+                courier.send(deferred((await courier.inbox.get()).id))
+                ledger._expiry_due = 0.0  # the old are looked for with the next sweep, within a second
+                while not ledger._expiry_due:
+                    courier.send(deferred((await courier.inbox.get()).id))
+                courier.send(deferred((await courier.inbox.get()).id))
+            assert rows(made.paths.ledger, "SELECT count(*) FROM outbox") == [(1,)]
+            await door.close()
+            await courier.close()
+        async with running(made) as socket:  # what an earlier run left is as old as the clock says
+            courier = await connect(socket, "courier")
+            courier.send(deferred((await courier.get()).id))
+            await eventually(lambda: rows(made.paths.ledger, "SELECT count(*) FROM outbox") == [(0,)])
+            await courier.close()
+
+    run(work)
+
+
+def test_what_a_failing_disk_kept_all_the_same_is_not_forgotten(tmp_path: Path) -> None:
+    made = settings(tmp_path, courier=FAST)
+
+    class FailsLate(Store):
+        """A disk that reports a failure after it has written everything."""
+
+        failing = True
+
+        def commit(self, batch: Batch) -> list[int | Reason]:
+            done = super().commit(batch)
+            if self.failing and batch.submits:
+                self.failing = False
+                self.close()
+                raise StoreError("in a test")
+            return done
+
+    async def work() -> None:
+        async with over(made, FailsLate(made.paths.ledger, QUOTAS)) as (socket, _):
+            courier, door = await connect(socket, "courier"), await connect(socket, "door")
+            task = asyncio.create_task(answer(courier))
+            door.send(submit(1))
+            assert (await door.get()).kind == "refused"
+            door.send(submit(2, wait_ms=5000))
+            assert (await door.get()).kind == "answered"
+            await eventually(lambda: rows(made.paths.ledger, "SELECT count(*) FROM outbox") == [(0,)])
+            task.cancel()
             await door.close()
             await courier.close()
 
