@@ -151,9 +151,18 @@ static __always_inline int is_reply(struct view *v) {
 
 // ---- IPv6 addresses, first come (RFC 6620) ----
 
+// An interface identifier made of a MAC address (RFC 4291, appendix A) is that MAC's alone, also while its holder is
+// away: else a stranger could be first on the addresses that most devices form.
+static __always_inline int is_of_another_mac(const struct view *v, const struct address6 *address) {
+    __u64 id = address->half[1]; // its first byte is the lowest
+    return (id >> 24 & 0xffff) == 0xfeff && (((id & 0xffffff) ^ 2) | id >> 40 << 24) != v->mac;
+}
+
 // Whether the device may use `address`: 0, or `conflict` where it is another's, or ND_CLAIM for one too many.
 static __always_inline int claim(struct view *v, const struct address6 *address, int conflict) {
     struct address6 key = *address;
+    if (is_of_another_mac(v, &key))
+        return conflict;
     struct claim *held = claims6.lookup(&key);
     if (held) {
         if (held->mac != v->mac)

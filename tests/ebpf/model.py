@@ -232,6 +232,9 @@ class Model:
         raise Verdict(R.PASS_ND if subject in self.ours else self._elsewhere(subject, otherwise=R.TO_DEVICE))
 
     def _claim(self, address: IPv6Address, mac: bytes, host: Host, wants: list[IPv6Address], conflict: R) -> None:
+        identifier = address.packed[8:]
+        if identifier[3:5] == b"\xff\xfe" and bytes([identifier[0] ^ 2]) + identifier[1:3] + identifier[5:] != mac:
+            raise Verdict(conflict)
         holder = self.claims.get(address)
         if holder is not None and holder != mac:
             raise Verdict(conflict)

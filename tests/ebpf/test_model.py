@@ -27,6 +27,7 @@ ADDRESSES6 = [
     *("fe80::21", "fe80::22", "fe80::23", "fe80::24", "fe80::25", "febf::1", "fec0::1", run.LINK_LOCAL, run.OUR6, run.LAN6),
     *(run.WAN6, "fd4d:7564:726d:1::50", "::", "::1", "::ffff:10.77.0.21", "2001:db8:1::7", "fd4d:7564:726d:7f::10"),
     *("ff02::1", "ff02::2", "ff02::16", "ff02::fb", "ff02::1:2", "ff02::1:ff00:21", "ff02::1:ff77:1", "ff02::1:fe00:21"),
+    *("fe80::ff:fe00:1", "fd4d:7564:726d:2:0:ff:fe00:2"),  # made of the first and the second device's MAC
 ]
 MACS = [*(device[0] for device in run.DEVICES), run.STRANGER[0], run.GATEWAY_MAC, "00:00:00:00:00:00", "03:00:00:00:00:01"]
 TARGET_MACS = [*[run.GATEWAY_MAC] * 8, "ff:ff:ff:ff:ff:ff", "33:33:00:00:00:01", "01:00:5e:00:00:fb", run.SECOND[0]]

@@ -464,6 +464,14 @@ def test_an_address_is_claimed_only_by_what_passes(home: Steer, send: run.Runner
     assert layout.CLAIM.unpack(home.claims6.get(IPv6Address(OTHER6).packed) or b"")[0] == layout.mac_number(SECOND[0])
 
 
+@pytest.mark.parametrize("mine", ["fe80::ff:fe00:1", "fd4d:7564:726d:2:0:ff:fe00:1"])
+def test_an_address_made_of_a_mac_is_that_macs_alone(mine: str, home: Steer, send: run.Runner) -> None:
+    assert send(bytes(ns(mine, src="::", slla=None, mac=SECOND[0]))).classified == R.ND_CLAIM.code
+    assert send(bytes(v6(OUR6, mine, SECOND[0]) / ICMPv6EchoRequest())).classified == R.SPOOFED_IP.code
+    assert send(bytes(ns(mine, src="::", slla=None))).classified == R.PASS_ND.code
+    assert send(bytes(v6(OUR6, mine) / ICMPv6EchoRequest())).passed
+
+
 def test_a_device_holds_few_ipv6_addresses(home: Steer, send: run.Runner) -> None:
     run.furnish(home, run.config(addresses6_per_device=3))
     seen = [R.from_code(send(bytes(v6(OUR6, f"{PREFIX6}{n:x}") / ICMPv6EchoRequest())).classified) for n in range(0x30, 0x35)]
