@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import pwd
@@ -15,6 +16,8 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import uvloop
+
+YOUNG_OBJECTS = 20_000  # between two looks of the collector; a message makes some dozens, hardly ever in a cycle
 
 # The process's user by its role; created by the image (sysusers) and by image/userland with the same names.
 USERS = {role: f"mudroom-{role}" for role in ("door", "names", "signer", "ledger", "courier", "dhcp")}
@@ -70,7 +73,10 @@ def run(service: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 
 def ready(status: str) -> None:
-    """Say that the service does its work now."""
+    """Say that the service does its work now; call it once all is set up."""
+    gc.collect()
+    gc.freeze()  # what was made until now lives as long as the process: the collector need not look at it again
+    gc.set_threshold(YOUNG_OBJECTS)
     notify(f"READY=1\nSTATUS={status}")
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import resource
 import socket
@@ -86,8 +85,6 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
         whois=_nobody,
     )
     links = [loop.create_task(ledger.run()), loop.create_task(signer.run())]
-    gc.collect()
-    gc.freeze()  # what the imports made lives as long as the worker; the collector need not look at it again
     try:
         await _admit(house, register, stop)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from gateway.reasons import Reason
 from gateway.standard.canonical import encode
@@ -39,8 +40,12 @@ def type_of_target(target: str) -> str:
 
 def sent_at(nanoseconds: int) -> str:
     """A time (ns since the epoch) as ``sent`` carries it: RFC 3339, UTC, whole minutes."""
-    when = datetime.fromtimestamp(nanoseconds // 60_000_000_000 * 60, UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:00Z")
+    return _minute(nanoseconds // 60_000_000_000)
+
+
+@lru_cache(maxsize=4)  # a minute's messages share it
+def _minute(minutes: int) -> str:
+    return datetime.fromtimestamp(minutes * 60, UTC).strftime("%Y-%m-%dT%H:%M:00Z")
 
 
 def outgoing(message: Message, manifest: Manifest, *, id: str, sent: str, device: str, withheld: tuple[str, ...] = ()) -> bytes:

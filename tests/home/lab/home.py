@@ -22,6 +22,7 @@ MUDROOM = str(layout.APP / "bin" / "mudroom")
 ENVIRONMENT = {
     "MUDROOM_CONFIG": str(layout.SETTINGS_FILE),
     "PYTHONPATH": str(layout.APP),
+    "PYTHONSAFEPATH": "1",  # the installed copy, not the folder that the home was started from
     "MUDROOM_LOG": os.environ.get("MUDROOM_LOG", "INFO"),
 }
 TESTS_PATH = {"PYTHONPATH": str(layout.CHECKOUT)}
