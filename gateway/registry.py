@@ -228,6 +228,7 @@ class Change:
         """Remove a device; its certificates are worthless from then on, for only listed serials are accepted."""
         self._device(device_id)
         self._replace(devices=tuple(device for device in self.registry.devices if device.id != device_id))
+        self._drop_unused()
 
     def set_kind(self, device_id: str, kind: Kind) -> None:
         """Change what a device may do."""
@@ -250,10 +251,13 @@ class Change:
                     raise RegistryError(f"the pool {pool4} is full; widen dmz.pool4")
                 used.add(number)
                 pool[name] = PoolAddress(str(pool4[number]), str(pool6[number]))
+        known_there = device.pseudonym and self._vendor(device) == manifest.vendor.name
         manifests = {**self.registry.manifests, key: document.decode()}
         self._replace(manifests=manifests, pool=pool)
-        pseudonym = device.pseudonym if device.manifest else f"d-{secrets.token_hex(8)}"
+        # for one pair of device and vendor: another vendor must not learn that it is the same device
+        pseudonym = device.pseudonym if known_there else f"d-{secrets.token_hex(8)}"
         self._update(msgspec.structs.replace(device, kind=Kind.STANDARD, manifest=key, pseudonym=pseudonym))
+        self._drop_unused()
         return manifest
 
     def add_certificate(self, device_id: str, certificate: Certificate) -> None:
@@ -277,6 +281,19 @@ class Change:
                 return device
         known = ", ".join(device.id for device in self.registry.devices) or "none yet"
         raise RegistryError(f"there is no device {device_id}; known: {known}")
+
+    def _vendor(self, device: Device) -> str:
+        """The vendor of the manifest that the device has now; empty where there is none, or none that can be read."""
+        text = self.registry.manifests.get(device.manifest)
+        try:
+            return parse_manifest(text.encode()).vendor.name if text else ""
+        except ValueError:
+            return ""
+
+    def _drop_unused(self) -> None:
+        """Manifests that no device has any more go, so that the file stays as small as the home."""
+        used = {device.manifest for device in self.registry.devices}
+        self._replace(manifests={key: text for key, text in self.registry.manifests.items() if key in used})
 
     def _update(self, device: Device) -> None:
         self._replace(devices=tuple(device if old.id == device.id else old for old in self.registry.devices))

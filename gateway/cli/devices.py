@@ -10,8 +10,8 @@ import typer
 
 from gateway.cli.output import Json, show
 from gateway.cli.state import State
-from gateway.network.dhcp import mud_urls
-from gateway.registry import Certificate, Device, Kind
+from gateway.network.dhcp import mud_urls, write_hosts
+from gateway.registry import Certificate, Change, Device, Kind
 
 app = typer.Typer(help="List devices and decide about them.", invoke_without_command=True)
 
@@ -60,6 +60,7 @@ def add(
     """Admit a device. A standard device needs `approve` and `certify` too."""
     with context.obj.registry.change() as change:
         change.admit(Device(id=device, name=name or device, kind=kind, mac=mac.lower()))
+        _tell_dhcp(context.obj, change)
     typer.echo(f"{device} is admitted as {kind.value}")
 
 
@@ -135,4 +136,10 @@ def forget(context: typer.Context, device: DeviceId) -> None:
     """Remove a device: it is a stranger from then on."""
     with context.obj.registry.change() as change:
         change.forget(device)
+        _tell_dhcp(context.obj, change)
     typer.echo(f"{device} is forgotten")
+
+
+def _tell_dhcp(state: State, change: Change) -> None:
+    """Admitted devices lease from a range that strangers cannot use up."""
+    write_hosts(state.config, (device.mac for device in change.registry.devices))

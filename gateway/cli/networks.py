@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from gateway.cli.output import Json, show
+from gateway.cli.state import State
 
 app = typer.Typer(help="Make, compare and remove the DMZ's network.", no_args_is_help=True)
 
@@ -40,7 +41,9 @@ def down(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def dhcp(context: typer.Context) -> None:
-    """Print the DMZ's dnsmasq configuration."""
-    from gateway.network.dhcp import render
+    """Print the DMZ's dnsmasq configuration, and write the list of admitted devices that it names."""
+    from gateway.network.dhcp import render, write_hosts
 
-    typer.echo(render(context.obj.config), nl=False)
+    state: State = context.obj
+    write_hosts(state.config, (device.mac for device in state.registry.current().registry.devices))
+    typer.echo(render(state.config), nl=False)

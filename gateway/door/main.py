@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 HTTPS_PORT = 443
 SPARE_FILES = 64  # descriptors kept for sockets of our own, files and the event loop
 BACKOFF_FIRST, BACKOFF_MOST = 0.05, 2.0
-BACKLOG = 128
+BACKLOG = 1024  # as steering made it
 
 
 class Registered(Protocol):

@@ -32,7 +32,7 @@ from gateway.ipc.messages import (
     Submit,
 )
 from gateway.ledger import answers
-from gateway.ledger.schedule import MAX_RETRY_AFTER, Flight, Schedule
+from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Quotas, Store, Tally
 from gateway.ledger.writer import Writer
 from gateway.reasons import Reason
@@ -45,6 +45,7 @@ MOST_TALLIES = 4096  # different attempts between two commits; further ones are 
 SWEEP_SECONDS = 0.1  # how exact a message's wait is
 IDLE_SWEEP_SECONDS = 1.0  # how often the disk is tried again, attempts are written and old messages looked for
 EXPIRY_SECONDS = 30.0
+SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
 Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | AskStatus
@@ -96,6 +97,9 @@ class Ledger:
         self._loop = asyncio.get_running_loop()
         self._writer = Writer(self._loop)
         self._schedule = Schedule(config.courier.backoff_first_seconds, config.courier.backoff_most_seconds)
+        # A message may wait at the courier behind all the others of its host, each taking its whole time.
+        turns = WINDOW_PER_HOST / config.courier.connections_per_pair + 1
+        self._flight_seconds = turns * (config.courier.connect_seconds + config.courier.answer_seconds) + SPARE_SECONDS
         self._pending = Pending()
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
@@ -403,6 +407,7 @@ class Ledger:
         now = time.monotonic()
         for id in [id for id, waiter in self._waiters.items() if waiter.deadline <= now]:
             self._accept(id)
+        self._call_back_lost_flights(now)
         batch = self._pending.batch
         if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
             self._flush()
@@ -413,6 +418,13 @@ class Ledger:
         due = self._schedule.due(now) if self._courier is not None else None
         quiet = IDLE_SWEEP_SECONDS if due is None else min(max(due, SWEEP_SECONDS), IDLE_SWEEP_SECONDS)
         self._arm(SWEEP_SECONDS if self._waiters else quiet)
+
+    def _call_back_lost_flights(self, now: float) -> None:
+        """A message of which the courier has said nothing for longer than it may take is sent again, with the same id."""
+        before = now - self._flight_seconds
+        for flight in [f for f in self._schedule.flights.values() if f.sent < before and not f.answered]:
+            log.error("the courier said nothing of %s for %.0f s; it is sent again", flight.id, self._flight_seconds)
+            self._schedule.returned(flight, now, 0.0)
 
     def _accept(self, id: str) -> None:
         waiter = self._waiters.pop(id, None)

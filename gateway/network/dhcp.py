@@ -7,6 +7,7 @@ nothing here starts dnsmasq.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway import service
@@ -16,6 +17,9 @@ RECORDER = Path(__file__).with_name("record-mud-url")
 MUD_URL_MOST = 255  # bytes: a DHCPv4 option's length is one byte (RFC 2132 section 2; RFC 8520 section 10)
 ROUTER_ADVERTISEMENT_SECONDS = 60
 ROUTER_LIFETIME_SECONDS = 1800
+ADMITTED = "admitted"  # dnsmasq's tag
+STRANGERS_SHARE = 4  # one lease in so many is for devices that nobody admitted yet
+STRANGERS_LEASE_SECONDS = 120  # dnsmasq's shortest
 
 
 def mud_folder(config: Config) -> Path:
@@ -37,6 +41,28 @@ def mud_urls(config: Config) -> dict[str, str]:
     return found
 
 
+def hosts_folder(config: Config) -> Path:
+    """Where dnsmasq finds the hardware addresses of admitted devices (dhcp-hostsdir): one file for each."""
+    return config.paths.leases.parent / "hosts"
+
+
+def write_hosts(config: Config, macs: Iterable[str]) -> None:
+    """Tell dnsmasq which hardware addresses are admitted; it takes up new files by itself, removed ones at its next start."""
+    folder = hosts_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {mac.replace(":", "-"): mac for mac in macs}
+    for entry in folder.iterdir():
+        if entry.name not in wanted:
+            entry.unlink()
+    for name, mac in wanted.items():
+        file = folder / name
+        if not file.exists():
+            part = folder.parent / f".{name}"
+            part.write_text(f"{mac},set:{ADMITTED}\n", encoding="ascii")
+            part.chmod(0o644)
+            part.replace(file)  # whole or not at all: dnsmasq reads it the moment that it is there
+
+
 def render(config: Config) -> str:
     """dnsmasq.conf(5) for the DMZ; run as ``dnsmasq --conf-file=FILE`` (started as root, it becomes mudroom-dhcp).
 
@@ -45,6 +71,7 @@ def render(config: Config) -> str:
     dmz = config.dmz
     network, router = dmz.ipv4.network, dmz.ipv4.ip
     first, last = network[dmz.lease_first], network[dmz.lease_last]
+    strangers = network[dmz.lease_last - max((dmz.lease_last - dmz.lease_first + 1) // STRANGERS_SHARE, 1) + 1]
     user = service.USERS["dhcp"]
     return f"""\
 # Written by `mudroom network dhcp`; changes belong in mudroom.toml.
@@ -63,7 +90,10 @@ quiet-dhcp
 quiet-ra
 
 # IPv4 (RFC 2131). The hardware address alone identifies a device.
-dhcp-range={first},{last},{network.netmask},{dmz.lease_seconds}
+# Admitted devices have a range of their own: a stranger that invents addresses uses up only the strangers' leases.
+dhcp-hostsdir={hosts_folder(config)}
+dhcp-range=tag:{ADMITTED},{first},{strangers - 1},{network.netmask},{dmz.lease_seconds}
+dhcp-range=tag:!{ADMITTED},{strangers},{last},{network.netmask},{min(STRANGERS_LEASE_SECONDS, dmz.lease_seconds)}
 dhcp-authoritative
 dhcp-ignore-clid
 dhcp-ignore-names

@@ -176,3 +176,47 @@ def total(here: Here) -> dict[str, int]:
     for row in here.drops():
         counts[row["reason"]] = counts.get(row["reason"], 0) + row["count"]
     return counts
+
+
+def test_a_stranger_that_invents_addresses_uses_up_only_the_strangers_leases(here: Here) -> None:
+    """Three hundred invented MACs ask for leases; an admitted device that comes new still gets one."""
+    import contextlib
+    import time
+
+    from tests.home.client import mudroom, run_in
+
+    def discover(number: int) -> bytes:
+        mac = f"02:de:ad:00:{number >> 8:02x}:{number & 255:02x}"
+        raw_mac = bytes.fromhex(mac.replace(":", ""))
+        ether = Ether(src=mac, dst="ff:ff:ff:ff:ff:ff")
+        packet = ether / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67)
+        # as after a reboot: one packet is enough for a lease (RFC 2131, section 3.2)
+        options = [("message-type", "request"), ("requested_addr", f"10.77.0.{16 + number * 5 % 224}"), "end"]
+        return bytes(packet / BOOTP(chaddr=raw_mac, xid=number) / DHCP(options=options))
+
+    leases = layout.STATE / "state" / "dhcp" / "leases"
+    with socket_in(layout.namespace(4), socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("eth0", 0))
+        for turn in range(2):
+            for number in range(300):
+                with contextlib.suppress(OSError):
+                    raw.send(discover(number))
+                time.sleep(0.006)  # under the strangers' allowance, so that dnsmasq hears them
+            eventually(lambda: leases.read_text().count("02:de:ad") > 5, f"dnsmasq leased to strangers (turn {turn})")
+    fresh = "02:4d:75:64:00:99"
+    mudroom("devices", "add", "newcomer", "--mac", fresh, "--name", "Newcomer")
+    try:
+        # device 3 comes back as the newcomer, with a new MAC and no lease
+        run_in(layout.namespace(3), "ip", "link", "add", "link", "eth0", "name", "new0", "address", fresh, "type", "macvlan")
+        run_in(layout.namespace(3), "ip", "link", "set", "new0", "up")
+        done = run_in(
+            layout.namespace(3), "udhcpc", "-i", "new0", "-n", "-q", "-t", "5", "-T", "2", "-s", "/bin/true", timeout=20
+        )
+        assert "lease of 10.77.0." in done.err + done.out, done
+    finally:
+        run_in(layout.namespace(3), "ip", "link", "del", "new0")
+        mudroom("devices", "forget", "newcomer")
+    outside = [
+        line for line in leases.read_text().splitlines() if "02:de:ad" in line and int(line.split()[2].split(".")[3]) < 184
+    ]
+    assert outside == []

@@ -58,12 +58,10 @@ async def start(home: layout.Home, supervisor: Supervisor, tell: Tell) -> None:
     (layout.RUN / "gateway" / "dnsmasq.conf").write_text(await mudroom("network", "dhcp"))
     await asyncio.gather(supervisor.start(*internet), supervisor.start(*gateway_units()))
     tell("admitting the devices: certificates from the home CA, manifests approved")
+    await asyncio.gather(*(admit(device, home) for device in home.devices))
     for device in home.devices:
         wires.run("ip", "-n", device.namespace, "link", "set", "eth0", "up")
-    await asyncio.gather(
-        supervisor.start(*device_units(home)),
-        *(admit(device, home) for device in home.devices),
-    )
+    await supervisor.start(*device_units(home))
     tell("waiting for leases and addresses")
     addresses = dict(zip(home.devices, await asyncio.gather(*(addressed(d) for d in home.devices)), strict=True))
     await asyncio.gather(*(resolves(d, home) for d in home.devices if d.kind == "standard"))

@@ -136,6 +136,23 @@ def test_what_was_at_a_courier_that_died_goes_to_the_next_one(tmp_path: Path) ->
     run(work)
 
 
+def test_a_message_of_which_the_courier_says_nothing_is_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.ledger.main.SPARE_SECONDS", 0.2)
+    made = settings(tmp_path, courier={"connect_seconds": 0.01, "answer_seconds": 0.01, "connections_per_pair": 16})
+
+    async def work() -> None:
+        async with running(made) as socket:
+            courier, door = await connect(socket, "courier"), await connect(socket, "door")
+            door.send(submit(1))
+            first = await courier.get()
+            again = await courier.get()
+            assert (first.id, first.body) == (again.id, again.body)
+            await courier.close()
+            await door.close()
+
+    run(work)
+
+
 def test_the_newest_courier_wins(tmp_path: Path) -> None:
     async def work() -> None:
         async with running(settings(tmp_path)) as socket:

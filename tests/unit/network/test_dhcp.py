@@ -20,7 +20,8 @@ def test_no_dns_one_interface_and_the_settings_range() -> None:
         "port=0",
         "interface=dmz0",
         "bind-interfaces",
-        "dhcp-range=10.77.0.20,10.77.0.29,255.255.255.0,600",
+        "dhcp-range=tag:admitted,10.77.0.20,10.77.0.27,255.255.255.0,600",
+        "dhcp-range=tag:!admitted,10.77.0.28,10.77.0.29,255.255.255.0,120",
         "dhcp-lease-max=10",
         "dhcp-ignore-clid",
         "dhcp-option=option:router,10.77.0.1",
@@ -38,6 +39,15 @@ def test_dnsmasq_takes_it(tmp_path: Path) -> None:
     file.write_text(dhcp.render(Config()))
     done = subprocess.run(["dnsmasq", "--test", f"--conf-file={file}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_admitted_devices_are_listed_one_file_each(config: Config) -> None:
+    other = "02:00:00:00:00:02"
+    dhcp.write_hosts(config, [MAC, other])
+    dhcp.write_hosts(config, [MAC])
+    (file,) = dhcp.hosts_folder(config).iterdir()
+    assert file.read_text() == f"{MAC},set:admitted\n"
+    assert file.stat().st_mode & 0o777 == 0o644
 
 
 def record(folder: Path, action: str, mac: str, url: bytes | None) -> None:
