@@ -68,15 +68,11 @@ class Wan(Section, frozen=True, kw_only=True):
     interface: Annotated[Interface, Meta(description="the port towards the internet")] = "wan0"
 
 
-class Lan(Section, frozen=True, kw_only=True):
-    """The home network."""
+class Addressed(Section, frozen=True, kw_only=True):
+    """A network in which the gateway has an address of each family."""
 
-    interface: Annotated[Interface, Meta(description="the home network's port or bridge")] = "lan0"
-    address4: Annotated[str, Meta(description="the gateway's IPv4 address and prefix on the LAN")] = "192.168.77.1/24"
-    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix on the LAN")] = (
-        "fd4d:7564:726d:1::1/64"
-    )
-    may_open_to_dmz: Annotated[bool, Meta(description="whether the LAN may open connections to devices")] = True
+    address4: str
+    address6: str
 
     @property
     def ipv4(self) -> IPv4Interface:
@@ -87,7 +83,18 @@ class Lan(Section, frozen=True, kw_only=True):
         return IPv6Interface(self.address6)
 
 
-class Dmz(Section, frozen=True, kw_only=True):
+class Lan(Addressed, frozen=True, kw_only=True):
+    """The home network."""
+
+    interface: Annotated[Interface, Meta(description="the home network's port or bridge")] = "lan0"
+    address4: Annotated[str, Meta(description="the gateway's IPv4 address and prefix on the LAN")] = "192.168.77.1/24"
+    address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix on the LAN")] = (
+        "fd4d:7564:726d:1::1/64"
+    )
+    may_open_to_dmz: Annotated[bool, Meta(description="whether the LAN may open connections to devices")] = True
+
+
+class Dmz(Addressed, frozen=True, kw_only=True):
     """The devices' network."""
 
     interface: Annotated[Interface, Meta(description="the DMZ's interface, made by `mudroom network apply`")] = "dmz0"
@@ -112,14 +119,6 @@ class Dmz(Section, frozen=True, kw_only=True):
     pool6: Annotated[str, Meta(description="IPv6 prefix from which approved names get their addresses")] = (
         "fd4d:7564:726d:7f::/64"
     )
-
-    @property
-    def ipv4(self) -> IPv4Interface:
-        return IPv4Interface(self.address4)
-
-    @property
-    def ipv6(self) -> IPv6Interface:
-        return IPv6Interface(self.address6)
 
     @property
     def pool_ipv4(self) -> IPv4Network:

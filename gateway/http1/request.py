@@ -9,6 +9,7 @@ import httptools
 from gateway.http1 import grammar
 from gateway.http1.head import HeadReader
 from gateway.http1.llhttp import Reading
+from gateway.http1.parser import Parser
 from gateway.http1.violation import Limits, Violation
 from gateway.reasons import Reason
 
@@ -28,7 +29,7 @@ class Request:
         return next((value for field, value in self.headers if field == name), None)
 
 
-class RequestParser:
+class RequestParser(Parser[Request]):
     """One connection's requests, one at a time: after a Request, ``answered()`` lets the next one come.
 
     The verdict on a stream of bytes does not depend on how it was cut, with one exception that cannot be otherwise: bytes
@@ -36,40 +37,8 @@ class RequestParser:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._head = HeadReader(grammar.REQUEST_HEAD, grammar.check_request_line, limits.head_bytes, 400, 431)
-        self._buffer = bytearray()
-        self._over: tuple[Reason, int, str] | None = None
+        super().__init__(limits, HeadReader(grammar.REQUEST_HEAD, grammar.check_request_line, limits.head_bytes, 400, 431))
         self._waiting = False  # a request was handed up and is not answered
-        self._reset()
-
-    def _reset(self) -> None:
-        self._head.reset()
-        self._buffer.clear()
-        self._reading: Reading | None = None
-        self._head_size = 0
-        self._body_size = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether a request has begun and is not complete."""
-        return bool(self._buffer)
-
-    def feed(self, data: bytes) -> Request | None:
-        """The request that ``data`` completes, if it does. Raises Violation; the connection is then over."""
-        if self._over:
-            raise Violation(*self._over)
-        if not data:
-            return None
-        try:
-            return self._feed(data)
-        except Violation as violation:
-            # not the exception itself: it holds this frame, and so this parser
-            self._over = (violation.reason, violation.status, violation.detail)
-            if self._reading:
-                self._reading.release()
-            self._reset()
-            raise
 
     def answered(self) -> None:
         """The request was answered; the next may come. Raises RuntimeError where there was none (our own fault)."""

@@ -10,6 +10,7 @@ import httptools
 from gateway.http1 import grammar
 from gateway.http1.head import HeadReader
 from gateway.http1.llhttp import Reading
+from gateway.http1.parser import Parser
 from gateway.http1.violation import Limits, Violation
 from gateway.reasons import Reason
 
@@ -72,51 +73,22 @@ class _Chunks:
                 return self._at
 
 
-class ResponseParser:
+class ResponseParser(Parser[Response]):
     """One connection's responses, one for each ``expect()``. The verdict on a stream does not depend on how it was cut."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._head = HeadReader(grammar.RESPONSE_HEAD, grammar.check_status_line, limits.head_bytes, _BAD, _BAD)
-        self._buffer = bytearray()
-        self._over: tuple[Reason, int, str] | None = None
+        super().__init__(limits, HeadReader(grammar.RESPONSE_HEAD, grammar.check_status_line, limits.head_bytes, _BAD, _BAD))
         self._expected = False
-        self._reset()
 
     def _reset(self) -> None:
-        self._head.reset()
-        self._buffer.clear()
-        self._reading: Reading | None = None
-        self._head_size = 0
-        self._body_size = 0
+        super()._reset()
         self._chunks: _Chunks | None = None
-
-    @property
-    def started(self) -> bool:
-        """Whether a response has begun and is not complete."""
-        return bool(self._buffer)
 
     def expect(self, method: str) -> None:
         """A request with ``method`` ("POST" or "GET") was sent; its response may come now. Raises RuntimeError."""
         if self._expected or method not in {"POST", "GET"}:
             raise RuntimeError("one response is expected at a time, to POST or GET")
         self._expected = True
-
-    def feed(self, data: bytes) -> Response | None:
-        """The response that ``data`` completes, if it does. Raises Violation; the connection is then over."""
-        if self._over:
-            raise Violation(*self._over)
-        if not data:
-            return None
-        try:
-            return self._feed(data)
-        except Violation as violation:
-            # not the exception itself: it holds this frame, and so this parser
-            self._over = (violation.reason, violation.status, violation.detail)
-            if self._reading:
-                self._reading.release()
-            self._reset()
-            raise
 
     def eof(self) -> None:
         """The peer closed. Raises Violation if a response was due."""

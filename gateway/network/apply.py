@@ -11,8 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,7 +37,7 @@ from gateway.network.plan import (
     Up,
     Vlan,
 )
-from gateway.network.rtnl import NetlinkError, with_netlink
+from gateway.network.rtnl import NetlinkError, in_thread, with_netlink
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 PROC_SYS = Path("/proc/sys")
@@ -196,7 +194,7 @@ def _expected_listing(ruleset: str) -> str:
         _nft(["-f", "-"], ruleset)
         return _listing() or ""
 
-    return _in_thread(work)
+    return in_thread(work)
 
 
 def _listing() -> str | None:
@@ -233,25 +231,6 @@ def _nft(arguments: list[str], text: str | None = None) -> str:
             f"nft {' '.join(arguments)}: {problem}; run as root on a kernel with nftables (socket, nat, conntrack)"
         )
     return done.stdout
-
-
-def _in_thread[T](work: Callable[[], T]) -> T:
-    """Run ``work`` on a thread that ends with it, so that a namespace it enters is left behind."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # carried over to the caller's thread, whatever it is
-            errors.append(error)
-
-    thread = threading.Thread(target=body, name="scratch-namespace")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 # --- changing -------------------------------------------------------------------------------------------------------
