@@ -12,6 +12,11 @@ from tests.home.lab.__main__ import down, up
 from tests.home.staging import stage
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that start and stop the home themselves come last: they take it from all others."""
+    items.sort(key=lambda item: item.path.name == "test_lifecycle.py")
+
+
 @pytest.fixture(scope="session")
 def here() -> Iterator[Here]:
     """The home, ready."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -60,17 +61,24 @@ def test_it_starts_in_time_and_twice_in_a_row(capsys: pytest.CaptureFixture[str]
 def test_a_crash_leaves_no_process_and_down_removes_the_rest() -> None:
     assert up() == 0
     supervisor = int(PID.read_text())
-    members = [pid for name in layout.Home().namespaces for pid in wires.processes(name)]
-    assert members
-    handles = [os.pidfd_open(pid) for pid in members]
+    handles: dict[str, int] = {}
+    for namespace in layout.Home().namespaces:
+        for pid in wires.processes(namespace):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            handles[f"{pid} {command}"] = os.pidfd_open(pid)
     os.kill(supervisor, signal.SIGKILL)
-    import select
-
-    for handle in handles:
-        assert select.select([handle], [], [], 10)[0], "a child outlived its supervisor"
-        os.close(handle)
+    try:
+        assert [name for name, handle in handles.items() if not ended(handle)] == []
+    finally:
+        for handle in handles.values():
+            os.close(handle)
     assert down(quiet=True) == 0
     assert traces() == []
+
+
+def ended(handle: int) -> bool:
+    """Whether a process is gone, or goes within ten seconds."""
+    return bool(select.select([handle], [], [], 10)[0])
 
 
 def test_down_without_a_home_is_no_error() -> None:

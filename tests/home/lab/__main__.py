@@ -66,10 +66,7 @@ def down(quiet: bool = False) -> int:
     home = layout.Home()
     if (pid := _supervisor()) is not None:
         _end(pid)
-    for name in wires.existing(home):
-        for member in wires.processes(name):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(member, signal.SIGKILL)
+    _kill_members(home)
     wires.remove(home)
     for folder in (layout.RUN, layout.STATE):
         for child in folder.iterdir() if folder.exists() else ():
@@ -116,8 +113,29 @@ def supervise(progress: int) -> int:
     with LOCK.open("w") as lock, os.fdopen(progress, "w", buffering=1) as pipe:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         PID.write_text(str(os.getpid()))
+        reading, _kept_until_we_end = os.pipe()
+        subprocess.Popen([sys.executable, "-m", "tests.home.lab", "janitor"], stdin=reading, start_new_session=True)
+        os.close(reading)
         uvloop.run(live(_teller(pipe)))
     return 0
+
+
+def janitor() -> int:
+    """Wait until the supervisor is gone, however it went (its end of our standard input closes), then end what it left.
+
+    PR_SET_PDEATHSIG alone does not do: a process that changes its own user or fsuid (dnsmasq, steering) loses it.
+    """
+    sys.stdin.buffer.read()
+    _kill_members(layout.Home())
+    return 0
+
+
+def _kill_members(home: layout.Home) -> None:
+    """End every process that lives in one of the home's namespaces."""
+    for name in wires.existing(home):
+        for member in wires.processes(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
 
 
 def _teller(pipe: IO[str]):
@@ -136,6 +154,8 @@ if __name__ == "__main__":
             sys.exit(up())
         case ["down"]:
             sys.exit(down())
+        case ["janitor"]:
+            sys.exit(janitor())
         case ["supervise", number]:
             sys.exit(supervise(int(number)))
         case _:

@@ -1,7 +1,7 @@
 """A small supervisor with systemd's manners: starts the real commands, waits for READY=1, restarts what dies.
 
-Every child dies with it (PR_SET_PDEATHSIG, set by setpriv(1) after the change of user), so that even `kill -9` of the
-supervisor leaves no process behind. Tests steer it through a Unix socket: one JSON object a line.
+Every child dies with it, also by `kill -9`: most by PR_SET_PDEATHSIG (setpriv(1), after the change of user), the rest by the
+janitor in __main__.py. Tests steer it through a Unix socket: one JSON object a line.
 """
 
 from __future__ import annotations
