@@ -16,6 +16,7 @@ from typing import IO
 from tests.home.lab import layout, wires
 
 PID = layout.RUN / "supervisor.pid"
+JANITOR = layout.RUN / "janitor.pid"
 LOCK = layout.RUN / "lock"
 USAGE = "usage: python -m tests.home.lab up|down|supervise"
 
@@ -64,8 +65,10 @@ def up() -> int:
 def down(quiet: bool = False) -> int:
     """Stop the home and remove all that it made, also after a crash."""
     home = layout.Home()
-    if (pid := _supervisor()) is not None:
+    if (pid := _ours(PID)) is not None:
         _end(pid)
+    if (pid := _ours(JANITOR)) is not None:
+        _end(pid, ask=False)  # it ends by itself once the supervisor is gone
     _kill_members(home)
     wires.remove(home)
     for folder in (layout.RUN, layout.STATE):
@@ -79,18 +82,18 @@ def down(quiet: bool = False) -> int:
     return 0
 
 
-def _supervisor() -> int | None:
-    """The id of a supervisor that really is ours."""
+def _ours(file: Path) -> int | None:
+    """The id of a process of the home's own that still runs, from its file."""
     try:
-        pid = int(PID.read_text())
+        pid = int(file.read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
     return pid if b"tests.home.lab" in command else None
 
 
-def _end(pid: int) -> None:
-    """SIGTERM, a while, SIGKILL; returns when it is gone."""
+def _end(pid: int, *, ask: bool = True) -> None:
+    """SIGTERM (where ``ask``), a while, SIGKILL; returns when it is gone."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -98,7 +101,8 @@ def _end(pid: int) -> None:
     import select
 
     with os.fdopen(handle, "rb", buffering=0) as watched:
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        if ask:
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
         if not select.select([watched], [], [], 30)[0]:
             signal.pidfd_send_signal(handle, signal.SIGKILL)
             select.select([watched], [], [], 5)
@@ -114,7 +118,8 @@ def supervise(progress: int) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         PID.write_text(str(os.getpid()))
         reading, _kept_until_we_end = os.pipe()
-        subprocess.Popen([sys.executable, "-m", "tests.home.lab", "janitor"], stdin=reading, start_new_session=True)
+        argv = [sys.executable, "-m", "tests.home.lab", "janitor"]
+        JANITOR.write_text(str(subprocess.Popen(argv, stdin=reading, start_new_session=True).pid))
         os.close(reading)
         uvloop.run(live(_teller(pipe)))
     return 0
