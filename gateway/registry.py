@@ -24,11 +24,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from gateway.service import GROUP
 from gateway.standard.manifest import Manifest, parse_manifest
 
 DEVICE_ID = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 MAC = r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"
-GROUP = "mudroom"
 
 
 class RegistryError(ValueError):

@@ -158,8 +158,7 @@ class DoorConnection(asyncio.Protocol):
         if self._over:
             return False
         if self._client is None:
-            self._gone = True
-            return True
+            return True  # not known yet who it is; the handshake's time bounds the wait
         self._client.state &= ~ConnectionState.CAN_READ
         self._drive(events.ConnectionClosed(self._client))
         return not self._over

@@ -22,11 +22,10 @@ if PACKAGE not in sys.modules:
     sys.modules[PACKAGE] = module_from_spec(_spec)
 
 from mitmproxy.connection import Client, ConnectionState  # noqa: E402
-from mitmproxy.net.tls import starts_like_tls_record  # noqa: E402
 from mitmproxy.options import Options  # noqa: E402
 from mitmproxy.proxy import commands, events  # noqa: E402
 from mitmproxy.proxy.context import Context  # noqa: E402
-from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayer, NextLayerHook  # noqa: E402
+from mitmproxy.proxy.layer import CommandGenerator, Layer, NextLayerHook  # noqa: E402
 from mitmproxy.proxy.layers.tls import (  # noqa: E402
     ClientTLSLayer,
     TlsClienthelloHook,
@@ -42,7 +41,6 @@ __all__ = [
     "ConnectionState",
     "Context",
     "Layer",
-    "NextLayer",
     "NextLayerHook",
     "Options",
     "TlsClienthelloHook",
@@ -51,5 +49,4 @@ __all__ = [
     "TlsStartClientHook",
     "commands",
     "events",
-    "starts_like_tls_record",
 ]

@@ -7,7 +7,6 @@ that breaks the framing or sends a type outside the link's union is cut off.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import grp
 import logging
 import os
@@ -20,7 +19,8 @@ from typing import Any, cast
 
 import msgspec
 
-GROUP = "mudroom"
+from gateway.service import GROUP
+
 MAX_FRAME = 4 * 1024 * 1024
 MOST_PEERS = 128  # connections of one user to one service; there are at most 64 door workers
 _LENGTH = struct.Struct(">I")
@@ -195,8 +195,10 @@ async def serve(path: Path, factory: Callable[[], Channel], uids: Iterable[int] 
 
 def share(path: Path) -> None:
     """Let the gateway's processes connect to a socket of ours: mode 0660, group ``mudroom``; who they are is asked by uid."""
-    with contextlib.suppress(KeyError, PermissionError):  # outside the appliance's user land only root connects
+    try:
         os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    except (KeyError, PermissionError):  # outside the appliance's user land
+        log.error("group %s cannot have %s: only root and this user can connect", GROUP, path)
     path.chmod(0o660)
 
 

@@ -7,9 +7,7 @@ exactly as long as its connection here. This module must never keep a copy of a 
 from __future__ import annotations
 
 import asyncio
-import grp
 import logging
-import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,9 +16,8 @@ from pathlib import Path
 import msgspec
 
 from gateway import service
-from gateway.ipc.channel import FrameError, FrameReader, encode, peer_uid
+from gateway.ipc.channel import FrameError, FrameReader, encode, peer_uid, share
 from gateway.ipc.messages import AskStatus, Holder, Listeners, Message, Register, Status, WhoIs
-from gateway.registry import GROUP
 from gateway.steering import sockets
 from gateway.steering.layout import Listener, door_listener
 from gateway.steering.loader import KernelMap
@@ -86,11 +83,7 @@ class Control:
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             server.bind(str(self._path))
-            self._path.chmod(0o660)
-            try:
-                os.chown(self._path, -1, grp.getgrnam(GROUP).gr_gid)
-            except KeyError:
-                log.error("there is no group %s: only root can reach %s", GROUP, self._path)
+            share(self._path)
             server.listen(64)
         except OSError:
             server.close()
