@@ -9,18 +9,25 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
-DEFAULT_PATH = Path("/etc/mudroom/mudroom.toml")
+DEFAULT_PATH = Path("/etc/mudroom/mudroom.toml")  # what the owner edits
+IN_FORCE = Path("/var/lib/mudroom/settings.toml")  # the last good one: `mudroom box setup` puts it there
 INTERFACE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"  # IFNAMSIZ is 16 with the terminating NUL
 
 Interface = Annotated[str, Meta(pattern=INTERFACE_PATTERN)]
 Positive = Annotated[int, Meta(ge=1)]
+PortNumber = Annotated[int, Meta(ge=1, le=65535)]
+# Which hardware port: its position ("1" is the first in PCI order), "last", "rest" (LAN only), a MAC address, or a name.
+PortSpec = Annotated[str, Meta(min_length=1, max_length=17)]
+LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"  # RFC 1123 section 2.1
+DOMAIN_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+VlanId = Annotated[int, Meta(ge=0, le=4094)]
 
 
 class ConfigError(ValueError):
@@ -62,10 +69,34 @@ class Paths(Section, frozen=True, kw_only=True):
         return Path(self.run, service, "socket")
 
 
+class Box(Section, frozen=True, kw_only=True):
+    """The appliance itself."""
+
+    name: Annotated[str, Meta(pattern=LABEL_PATTERN, description="the box's host name")] = "mudroom"
+    ssh_keys: Annotated[
+        tuple[str, ...], Meta(max_length=32, description="public keys (one line each) that may log in as root by ssh")
+    ] = ()
+
+
 class Wan(Section, frozen=True, kw_only=True):
     """The port towards the internet."""
 
     interface: Annotated[Interface, Meta(description="the port towards the internet")] = "wan0"
+    port: Annotated[
+        str, Meta(max_length=17, description='its hardware port: position ("1"), MAC address or name; empty: as it is')
+    ] = ""
+    vlan_id: Annotated[VlanId, Meta(description="the VLAN that carries the WAN on its port; 0: untagged")] = 0
+    method: Annotated[Literal["dhcp", "static"], Meta(description="how the WAN gets its IPv4 address")] = "dhcp"
+    address4: Annotated[str, Meta(description="IPv4 address and prefix (method static)")] = ""
+    gateway4: Annotated[str, Meta(description="IPv4 gateway (method static)")] = ""
+    ipv6: Annotated[
+        Literal["ra", "static", "off"], Meta(description="how the WAN gets its IPv6 address: router advertisements, static, off")
+    ] = "ra"
+    address6: Annotated[str, Meta(description="IPv6 address and prefix (ipv6 static)")] = ""
+    gateway6: Annotated[str, Meta(description="IPv6 gateway (ipv6 static)")] = ""
+    name_servers: Annotated[
+        tuple[str, ...], Meta(max_length=8, description="name servers to ask instead of those that the provider names")
+    ] = ()
 
 
 class Addressed(Section, frozen=True, kw_only=True):
@@ -92,6 +123,15 @@ class Lan(Addressed, frozen=True, kw_only=True):
         "fd4d:7564:726d:1::1/64"
     )
     may_open_to_dmz: Annotated[bool, Meta(description="whether the LAN may open connections to devices")] = True
+    ports: Annotated[
+        tuple[PortSpec, ...],
+        Meta(description='its hardware ports: positions, MAC addresses, names, or "rest"; empty: the interface as it is'),
+    ] = ()
+    vlan_id: Annotated[VlanId, Meta(description="the VLAN that carries the LAN on its ports; 0: untagged")] = 0
+    domain: Annotated[str, Meta(pattern=DOMAIN_PATTERN, description="the domain of local names (RFC 8375)")] = "home.arpa"
+    lease_first: Annotated[int, Meta(ge=2, description="first host number that DHCP leases")] = 100
+    lease_last: Annotated[int, Meta(ge=2, description="last host number that DHCP leases")] = 249
+    lease_seconds: Annotated[int, Meta(ge=120, le=604_800, description="how long a lease lasts")] = 43_200
 
 
 class Dmz(Addressed, frozen=True, kw_only=True):
@@ -105,9 +145,13 @@ class Dmz(Addressed, frozen=True, kw_only=True):
             "bridge: a bridge of isolated access ports"
         ),
     ] = "vlan"
-    trunk: Annotated[str, Meta(description="the trunk port (mode vlan)")] = ""
+    trunk: Annotated[
+        str, Meta(max_length=17, description='the trunk port (mode vlan): interface, position, MAC address or "last"')
+    ] = ""
     vlan_id: Annotated[int, Meta(ge=2, le=4094, description="the VLAN's number (mode vlan)")] = 77
-    ports: Annotated[tuple[Interface, ...], Meta(description="the access ports (mode bridge)")] = ()
+    ports: Annotated[
+        tuple[PortSpec, ...], Meta(description="the access ports (mode bridge): interfaces, positions or MAC addresses")
+    ] = ()
     address4: Annotated[str, Meta(description="the gateway's IPv4 address and prefix in the DMZ")] = "10.77.0.1/24"
     address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix in the DMZ")] = (
         "fd4d:7564:726d:2::1/64"
@@ -127,6 +171,52 @@ class Dmz(Addressed, frozen=True, kw_only=True):
     @property
     def pool_ipv6(self) -> IPv6Network:
         return IPv6Network(self.pool6)
+
+
+class Forward(Section, frozen=True, kw_only=True):
+    """A port of the WAN address that leads to a machine in the LAN."""
+
+    protocol: Literal["tcp", "udp"]
+    port: PortNumber
+    to: str
+    to_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+
+    @property
+    def target(self) -> tuple[IPv4Address, int]:
+        """Where it leads: address in the LAN, port."""
+        return IPv4Address(self.to), self.to_port or self.port
+
+
+class Firewall(Section, frozen=True, kw_only=True):
+    """What may come in beyond the defaults (LAN: names, leases, time, ssh; WAN: nothing)."""
+
+    ssh_from_wan: Annotated[
+        tuple[str, ...], Meta(max_length=32, description="prefixes on the WAN side that may reach the box's ssh; none by default")
+    ] = ()
+    forwards: Annotated[
+        tuple[Forward, ...],
+        Meta(max_length=256, description="ports of the WAN address that lead into the LAN: protocol, port, to, to_port (IPv4)"),
+    ] = ()
+
+    @property
+    def ssh_prefixes(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(prefix) for prefix in self.ssh_from_wan)
+
+
+class Time(Section, frozen=True, kw_only=True):
+    """Where the box gets the time that it serves to the house and to devices."""
+
+    servers: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:-]{1,253}$")], ...],
+        Meta(max_length=16, description="time servers (NTP), names or addresses; none: the box's own clock only"),
+    ] = ("0.debian.pool.ntp.org", "1.debian.pool.ntp.org", "2.debian.pool.ntp.org", "3.debian.pool.ntp.org")
+
+
+class Updates(Section, frozen=True, kw_only=True):
+    """Debian's security updates. Kernel, headers and bcc never move by themselves."""
+
+    automatic: Annotated[bool, Meta(description="whether security updates are installed every night")] = True
+    at: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="local time; up to an hour later")] = "04:00"
 
 
 class Steering(Section, frozen=True, kw_only=True):
@@ -173,6 +263,13 @@ class Ledger(Section, frozen=True, kw_only=True):
         Positive, Meta(description="refused messages kept whole per device and day; further ones are counted")
     ] = 1_000
     queue_per_device: Annotated[Positive, Meta(description="messages waiting for a vendor, per device")] = 10_000
+    bytes_most: Annotated[
+        int,
+        Meta(ge=16 * 1024 * 1024, description="size of the whole record; the oldest finished messages make room"),
+    ] = 2 * 1024 * 1024 * 1024
+    disk_reserve: Annotated[
+        int, Meta(ge=0, description="bytes of the disk that the record leaves free, whatever bytes_most says")
+    ] = 256 * 1024 * 1024
 
 
 class Courier(Section, frozen=True, kw_only=True):
@@ -194,9 +291,13 @@ class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     paths: Paths = Paths()
+    box: Box = Box()
     wan: Wan = Wan()
     lan: Lan = Lan()
     dmz: Dmz = Dmz()
+    firewall: Firewall = Firewall()
+    time: Time = Time()
+    updates: Updates = Updates()
     steering: Steering = Steering()
     door: Door = Door()
     ledger: Ledger = Ledger()
@@ -209,11 +310,11 @@ class Config(Section, frozen=True, kw_only=True):
 def load(path: Path | None = None) -> Config:
     """Read the settings.
 
-    ``path``: the file; without it ``$MUDROOM_CONFIG``, then ``/etc/mudroom/mudroom.toml``. An absent file that nobody
-    named means all defaults. Raises ConfigError.
+    ``path``: the file; without it ``$MUDROOM_CONFIG``, then the one in force, then ``/etc/mudroom/mudroom.toml``. An absent
+    file that nobody named means all defaults. Raises ConfigError.
     """
     named = path or (Path(os.environ["MUDROOM_CONFIG"]) if "MUDROOM_CONFIG" in os.environ else None)
-    source = named or DEFAULT_PATH
+    source = named or (IN_FORCE if IN_FORCE.exists() else DEFAULT_PATH)
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -284,5 +385,6 @@ def _check(config: Config) -> None:
     names = [config.wan.interface, config.lan.interface, config.dmz.interface]
     if len(set(names)) != len(names):
         raise ValueError(f"wan, lan and dmz need interfaces of their own; they are {', '.join(names)}")
-    if not config.dmz.lease_first <= config.dmz.lease_last < config.dmz.ipv4.network.num_addresses - 1:
-        raise ValueError("dmz.lease_first and dmz.lease_last: must be ascending and inside dmz.address4's prefix")
+    for name, served in (("dmz", config.dmz), ("lan", config.lan)):
+        if not served.lease_first <= served.lease_last < served.ipv4.network.num_addresses - 1:
+            raise ValueError(f"{name}.lease_first and {name}.lease_last: must be ascending and inside {name}.address4's prefix")
