@@ -229,7 +229,7 @@ class Steering(Section, frozen=True, kw_only=True):
     packets_per_second: Annotated[Positive, Meta(description="packets a device may send, per second")] = 20_000
     packets_burst: Annotated[Positive, Meta(description="packets a device may send at once")] = 20_000
     control_per_second: Annotated[
-        Positive, Meta(description="connection openings, DNS, DHCP, ARP, ND and pings a device may send, per second")
+        Positive, Meta(description="connection openings, DNS, DHCP, time, ARP, ND and pings a device may send, per second")
     ] = 500
     control_burst: Annotated[Positive, Meta(description="the same, at once")] = 1_000
     strangers_per_second: Annotated[
