@@ -83,6 +83,10 @@ class Here:
         found: dict[str, Any] = self.facts["devices"][f"device-{number}"]
         return found
 
+    def namespace(self, number: int) -> str:
+        """A device's network namespace."""
+        return layout.namespace(number)
+
     def folder(self, number: int) -> Path:
         """A device's files."""
         return layout.RUN / "devices" / str(number)

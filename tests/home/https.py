@@ -7,11 +7,12 @@ import json
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 from dnslib import DNSRecord
 
-from tests.home.client import MEDIA_TYPE, Here
+from tests.home.client import MEDIA_TYPE
 from tests.home.lab import layout
 from tests.home.sockets import socket_in
 
@@ -29,6 +30,19 @@ class Reply:
         """The RFC 9457 problem in it."""
         found: dict[str, Any] = json.loads(self.body)
         return found
+
+
+class House(Protocol):
+    """What the client needs to know of a home, virtual or around a virtual machine."""
+
+    def namespace(self, number: int) -> str:
+        """A device's network namespace."""
+
+    def folder(self, number: int) -> Path:
+        """A device's files."""
+
+    def host(self, number: int) -> str:
+        """Its vendor host."""
 
 
 class NoRoute(OSError):
@@ -49,7 +63,7 @@ class DeviceClient:
     """One device's connection to one host. A context manager."""
 
     def __init__(
-        self, here: Here, number: int, *, host: str | None = None, v6: bool = False, papers: tuple[str, str] | None = None
+        self, here: House, number: int, *, host: str | None = None, v6: bool = False, papers: tuple[str, str] | None = None
     ) -> None:
         self.here, self.number, self.v6 = here, number, v6
         self.host = host or here.host(number)
@@ -96,7 +110,7 @@ class DeviceClient:
         return reply
 
     def _open(self, timeout: float) -> http.client.HTTPConnection:
-        namespace = layout.namespace(self.number)
+        namespace = self.here.namespace(self.number)
         if not self._address:
             found = resolve(namespace, self.host, "AAAA" if self.v6 else "A")
             if not found:

@@ -65,10 +65,11 @@ class Running:
 
 
 class Supervisor:
-    """All units. ``start`` returns when each is ready."""
+    """All units. ``start`` returns when each is ready. ``folder``: holds log/ and notify/."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path = layout.RUN) -> None:
         self.units: dict[str, Running] = {}
+        self._logs, self._notify = folder / "log", folder / "notify"
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
 
@@ -83,7 +84,7 @@ class Supervisor:
                     await self.units[unit.name].ready.wait()
         except TimeoutError:
             late = [unit.name for unit in units if not self.units[unit.name].ready.is_set()]
-            tails = "\n".join(f"--- {name}\n{tail(name)}" for name in late)
+            tails = "\n".join(f"--- {name}\n{tail(name, logs=self._logs)}" for name in late)
             raise TimeoutError(f"not ready after {timeout} s: {', '.join(late)}\n{tails}") from None
 
     async def stop_all(self) -> None:
@@ -132,8 +133,8 @@ class Supervisor:
         with contextlib.ExitStack() as stack:
             if unit.notifies:
                 stack.enter_context(self._listen(running))
-                environment["NOTIFY_SOCKET"] = str(NOTIFY / unit.name)
-            log = stack.enter_context((LOGS / f"{unit.name}.log").open("ab"))
+                environment["NOTIFY_SOCKET"] = str(self._notify / unit.name)
+            log = stack.enter_context((self._logs / f"{unit.name}.log").open("ab"))
             running.process = await asyncio.create_subprocess_exec(
                 *unit.argv, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment
             )
@@ -145,7 +146,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _listen(self, running: Running) -> Any:
-        path = NOTIFY / running.unit.name
+        path = self._notify / running.unit.name
         path.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         sock.bind(str(path))
@@ -207,9 +208,9 @@ class Supervisor:
         return {"done": True}
 
 
-def tail(name: str, lines: int = 15) -> str:
+def tail(name: str, lines: int = 15, logs: Path = LOGS) -> str:
     """The last lines of a unit's log."""
     try:
-        return "\n".join((LOGS / f"{name}.log").read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join((logs / f"{name}.log").read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
         return "(no log)"
