@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import msgspec
 
+from gateway.ipc.inherited import given
 from gateway.service import GROUP
 
 MAX_FRAME = 4 * 1024 * 1024
@@ -161,6 +162,7 @@ async def serve(path: Path, factory: Callable[[], Channel], uids: Iterable[int] 
     """Listen at ``path`` (mode 0660; an old socket there is replaced). Peers outside ``uids`` and root are cut off.
 
     One user gets ``MOST_PEERS`` connections: a broken worker shall not take the descriptors that others need.
+    A socket that systemd listens on at ``path`` already is taken over as it is; ``withdraw`` it or its own at the end.
     """
     allowed = None if uids is None else {0, *uids}
     peers: Counter[int] = Counter()
@@ -187,10 +189,20 @@ async def serve(path: Path, factory: Callable[[], Channel], uids: Iterable[int] 
         channel._made, channel._lost = check, count
         return channel
 
+    given.take_over()
+    inherited = given.pop(path)
+    if inherited is not None:
+        return await asyncio.get_running_loop().create_unix_server(guarded, sock=inherited, cleanup_socket=False)
     path.unlink(missing_ok=True)
     server = await asyncio.get_running_loop().create_unix_server(guarded, str(path))
     share(path)
     return server
+
+
+def withdraw(path: Path) -> None:
+    """Remove the socket at ``path`` once its server is closed; one that systemd made stays, and clients wait at it."""
+    if not given.owns(path):
+        path.unlink(missing_ok=True)
 
 
 def share(path: Path) -> None:

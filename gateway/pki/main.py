@@ -46,4 +46,4 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
         for link in list(channels):
             link.close()
         await server.wait_closed()
-        config.paths.socket("signer").unlink(missing_ok=True)
+        channel.withdraw(config.paths.socket("signer"))
