@@ -1,0 +1,82 @@
+"""Network ports whose other end is a file descriptor: made inside a namespace, kept by this process, lent to QEMU."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.home.lab.wires import run
+from tests.home.sockets import CLONE_NEWNET
+
+_TUNSETIFF = 0x400454CA
+_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+
+
+def visit[T](namespace: str, do: Callable[[], T]) -> T:
+    """Call ``do`` in a thread that stands in ``namespace`` (setns(2) is per thread); its result. Raises what it raises."""
+    found: list[T] = []
+    failed: list[Exception] = []
+
+    def go() -> None:
+        try:
+            handle = os.open(Path("/run/netns", namespace), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.setns(handle, CLONE_NEWNET)
+            finally:
+                os.close(handle)
+            found.append(do())
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found[0]
+
+
+class Tap:
+    """A port ``name`` in ``namespace`` with hardware address ``mac``, up while it is open.
+
+    ``fd`` carries its frames: without a header, or with the 10 bytes of virtio_net_hdr where ``offload`` (for QEMU alone).
+    It outlives a QEMU that is killed, and so do the port's addresses.
+    """
+
+    def __init__(self, namespace: str, name: str, mac: str, *, offload: bool = False) -> None:
+        self.namespace, self.name, self.mac = namespace, name, mac
+        flags = _IFF_TAP | _IFF_NO_PI | (_IFF_VNET_HDR if offload else 0)
+
+        def make() -> int:
+            handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.ioctl(handle, _TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+            except OSError:
+                os.close(handle)
+                raise
+            return handle
+
+        self.fd = visit(namespace, make)
+        try:
+            run("ip", "-n", namespace, "link", "set", name, "address", mac)
+            run("ip", "-n", namespace, "link", "set", name, "up")
+        except RuntimeError:
+            self.close()
+            raise
+
+    def drain(self) -> None:
+        """Throw away what waits for a machine that is not there."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.read(self.fd, 65_600)
+
+    def close(self) -> None:
+        """The port vanishes."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
