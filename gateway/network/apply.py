@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
 import shutil
+import socket
 import subprocess
 from functools import lru_cache
 from pathlib import Path
@@ -96,7 +98,7 @@ def observe(config: Config, ruleset: str) -> Observed:
                 if found.get("table") in plans.TABLES
             ),
             sysctls=_sysctls(config),
-            firewall=_firewall(ruleset),
+            firewall=_firewall(ruleset, _carried(config) if nft.has_flowtable(ruleset) else ()),
             hooked=any(
                 found.get("kind") == "clsact" and names.get(found["index"]) == config.dmz.interface for found in ip.get_qdiscs()
             ),
@@ -107,14 +109,41 @@ def observe(config: Config, ruleset: str) -> Observed:
 
 def _desired(config: Config) -> plans.Desired:
     try:
-        users = nft.uids({role: service.uid_of(role) for role in service.USERS})
+        users = nft.uids({role: service.uid_of(role) for role in service.USERS}, _time_uid())
     except LookupError as error:
         raise NetworkError(str(error)) from None
     try:
         resolvers = nft.resolvers(RESOLV_CONF.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         resolvers = ()
-    return plans.desired(config, nft.render(config, users, resolvers))
+    return plans.desired(config, nft.render(config, users, resolvers, flowtable=_can_carry(config)))
+
+
+def _time_uid() -> int | None:
+    try:
+        return pwd.getpwnam(service.TIME_USER).pw_uid
+    except KeyError:
+        return None
+
+
+def _carried(config: Config) -> tuple[str, str]:
+    return config.wan.interface, config.lan.interface
+
+
+def _can_carry(config: Config) -> bool:
+    """Whether this kernel takes a flowtable over the WAN's and the LAN's interface, as they are now.
+
+    A ruleset that names a missing interface would not be loaded at all. The answer changes when the WAN's interface comes;
+    the firewall then "differs", and the next apply carries it.
+    """
+    present = {name for _, name in socket.if_nameindex()}
+    if not present.issuperset(_carried(config)):
+        return False
+    try:
+        _nft(["-c", "-f", "-"], nft.flowtable_probe(config))
+    except NetworkError:
+        return False
+    return True
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -175,22 +204,28 @@ def _sysctls(config: Config) -> dict[tuple[str, ...], str]:
     return values
 
 
-def _firewall(ruleset: str) -> Firewall:
+def _firewall(ruleset: str, devices: tuple[str, ...]) -> Firewall:
     listing = _listing()
     if listing is None:
         return Firewall.ABSENT
-    return Firewall.SAME if listing == _expected_listing(ruleset) else Firewall.CHANGED
+    return Firewall.SAME if listing == _expected_listing(ruleset, devices) else Firewall.CHANGED
 
 
 @lru_cache(maxsize=4)
-def _expected_listing(ruleset: str) -> str:
-    """How the kernel lists our table: loaded into a network namespace that lives as long as this call."""
+def _expected_listing(ruleset: str, devices: tuple[str, ...]) -> str:
+    """How the kernel lists our table: loaded into a network namespace that lives as long as this call.
+
+    ``devices``: the two interfaces that must be there for the ruleset's flowtable; empty without one.
+    """
 
     def work() -> str:
         try:
             os.unshare(os.CLONE_NEWNET)
         except OSError as error:
             raise NetworkError(f"cannot make a scratch network namespace to compare firewalls: {error}; run as root") from error
+        if devices:
+            one, other = devices
+            with_netlink(lambda ip: ip.link("add", ifname=one, kind="veth", peer={"ifname": other}))
         _nft(["-f", "-"], ruleset)
         return _listing() or ""
 

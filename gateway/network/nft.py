@@ -3,6 +3,10 @@
 It is the second of the three layers that keep devices in: it holds without the eBPF program and without the policy rules.
 Every chain ends in a counted drop. It must never accept a packet from the DMZ that steering did not mark, beyond what the
 input chain lists, and never translate the address of a device's packet.
+
+A change of settings holds for flows that exist already, without forgetting the others: what a setting opens (a port forward,
+ssh from the WAN) is looked up for every packet of such a flow, before any rule about established flows. Flows that the kernel
+carries past these chains (the flowtable) live in this very table and fall back to the chains whenever it is replaced.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from gateway.config import Config
+from gateway.config import Config, Firewall
 from gateway.network.plan import MARK_DOOR, MARK_REPLY
 
 TABLE = "mudroom"
+FLOWTABLE = "fast"
 
 # Where the courier never goes: no vendor host stands there (IANA special-purpose registries; RFC 6890 and its updates).
 # The documentation prefixes are left out: nothing answers there, and the virtual home's internet uses them.
@@ -36,23 +41,29 @@ class Uids:
     dhcp: int
     silent: tuple[int, ...]  # those that speak over Unix sockets only
     courier: int
+    lan: int
+    time: int | None  # chronyd's; None where there is none
 
 
-def uids(by_role: Mapping[str, int]) -> Uids:
-    """From service roles to uids."""
+def uids(by_role: Mapping[str, int], time: int | None = None) -> Uids:
+    """From service roles to uids; ``time``: chronyd's."""
     return Uids(
         door=by_role["door"],
         names=by_role["names"],
         dhcp=by_role["dhcp"],
         silent=(by_role["signer"], by_role["ledger"]),
         courier=by_role["courier"],
+        lan=by_role["lan"],
+        time=time,
     )
 
 
-def render(config: Config, users: Uids, resolvers: Sequence[IPv4Address | IPv6Address] = ()) -> str:
-    """The ruleset for ``nft -f -``; loading it replaces an older one in one transaction.
+def render(config: Config, users: Uids, resolvers: Sequence[IPv4Address | IPv6Address] = (), *, flowtable: bool = False) -> str:
+    """The ruleset for ``nft -f -``; loading it replaces an older one (the closed one of the boot too) in one transaction.
 
     ``resolvers``: the name servers of the gateway itself (resolv.conf), which the courier may ask, private or not.
+    ``flowtable``: carry established flows between LAN and WAN past these chains; the kernel must have flowtables, and both
+    interfaces must be there, else nothing of the ruleset is loaded.
     """
     wan, lan, dmz = (f'"{name}"' for name in (config.wan.interface, config.lan.interface, config.dmz.interface))
     lan4, lan6 = config.lan.ipv4, config.lan.ipv6
@@ -74,10 +85,14 @@ def render(config: Config, users: Uids, resolvers: Sequence[IPv4Address | IPv6Ad
         else "# so there are no replies either"
     )
     confined = ", ".join(str(uid) for uid in sorted({users.door, users.names, users.dhcp, *users.silent}))
+    fast_rule = f"iifname {lan} oifname {wan} meta l4proto {{ tcp, udp }} ct state established flow add @{FLOWTABLE}"
+    nothing_fast = "# no flowtable"
     return f"""\
 table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
+    {_flowtable(config) if flowtable else nothing_fast}
+
     # Before connection tracking: what steering hands to the door and the resolver is never tracked or translated.
     chain early {{
         type filter hook prerouting priority raw; policy accept;
@@ -92,6 +107,9 @@ table inet {TABLE} {{
         # nobody outside addresses the inside
         iifname {wan} ip daddr {home4} counter drop
         iifname {wan} ip6 daddr {home6} counter drop
+        # nor speaks in the LAN's name
+        iifname {wan} ip saddr {lan4.network} counter drop
+        iifname {wan} ip6 saddr {lan6.network} counter drop
     }}
 
     chain early_out {{
@@ -123,10 +141,11 @@ table inet {TABLE} {{
         counter drop
     }}
 
+    # Names, leases, time, ssh (by key), the pages to come, ping.
     chain from_lan {{
         ct state established,related accept
         ct state invalid counter drop
-        udp dport {{ 53, 67, 547 }} accept
+        udp dport {{ 53, 67, 123 }} accept
         tcp dport {{ 22, 53, 443 }} accept
         icmp type echo-request accept
         icmpv6 type {{ echo-request, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report }} accept
@@ -135,6 +154,8 @@ table inet {TABLE} {{
     }}
 
     chain from_wan {{
+        # looked up for every packet, so that a prefix taken out of the settings ends its sessions too
+        tcp dport 22 goto ssh_from_wan
         ct state established,related accept
         ct state invalid counter drop
         udp sport 67 udp dport 68 accept
@@ -142,6 +163,12 @@ table inet {TABLE} {{
         icmpv6 type {{ nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
         # RFC 4890 section 4.4.1: a listener query from the router of the link
         ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept
+        counter drop
+    }}
+
+    chain ssh_from_wan {{
+        ct state invalid counter drop
+{_ssh_rules(config.firewall)}
         counter drop
     }}
 
@@ -153,10 +180,18 @@ table inet {TABLE} {{
         oifname {dmz} counter drop
         oifname {wan} ip daddr {inner4} counter drop
         oifname {wan} ip6 daddr {inner6} counter drop
+        iifname {{ {wan}, {lan} }} oifname {{ {wan}, {lan} }} ct status dnat goto forwarded
         iifname {lan} oifname {wan} ct state invalid counter drop
+        {fast_rule if flowtable else nothing_fast}
         iifname {lan} oifname {wan} ip saddr {lan4.network} accept
         iifname {lan} oifname {wan} ip6 saddr {lan6.network} accept
         iifname {wan} oifname {lan} ct state established,related accept
+        counter drop
+    }}
+
+    # Port forwards, both ways. Every packet must belong to one of the settings: a flow ends with its forward.
+    chain forwarded {{
+{_forwarded_rules(config.firewall)}
         counter drop
     }}
 
@@ -164,6 +199,8 @@ table inet {TABLE} {{
         type filter hook output priority filter; policy accept;
         meta skuid {{ {confined} }} goto from_confined
         meta skuid {users.courier} goto from_courier
+        meta skuid {users.lan} goto from_lan_service
+        {f"meta skuid {users.time} goto from_time" if users.time is not None else "# no time service"}
         # nothing of ours leaves for the WAN from an inner address, whoever sends it
         oifname {wan} ip saddr {home4} counter drop
         oifname {wan} ip6 saddr {home6} counter drop
@@ -197,13 +234,94 @@ table inet {TABLE} {{
         counter drop
     }}
 
+    # The LAN's dnsmasq: its questions to name servers on the WAN, its answers to the LAN and to the gateway itself.
+    chain from_lan_service {{
+        oifname {wan} meta l4proto {{ tcp, udp }} th dport 53 accept
+        oifname != {{ {lan}, "lo" }} counter drop
+        tcp flags & (syn | ack) == syn counter drop
+        meta l4proto {{ tcp, udp }} th sport 53 accept
+        oifname {lan} udp sport 67 udp dport {{ 67, 68 }} accept
+        # before it leases an address it asks whether somebody has it
+        oifname {lan} icmp type echo-request accept
+        oifname {lan} icmpv6 type nd-router-advert accept
+        counter drop
+    }}
+
+    # chronyd: time from the WAN, time for the LAN and the DMZ, and the names of its servers.
+    chain from_time {{
+        oifname {wan} udp dport 123 accept
+        oifname {{ {lan}, {dmz} }} udp sport 123 accept
+{_resolver_rules(resolvers, wan)}
+        counter drop
+    }}
+
+    chain port_forwards {{
+        type nat hook prerouting priority dstnat; policy accept;
+        iifname {wan} meta nfproto ipv4 fib daddr type local goto to_the_lan
+        # the LAN may use the WAN's address for it as well
+        iifname {lan} ip daddr != {home4} fib daddr type local goto to_the_lan
+    }}
+
+    chain to_the_lan {{
+{_dnat_rules(config.firewall)}
+    }}
+
     chain nat {{
         type nat hook postrouting priority srcnat; policy accept;
+        iifname {lan} oifname {lan} ct status dnat masquerade
         iifname {lan} oifname {wan} ip saddr {lan4.network} masquerade
         iifname {lan} oifname {wan} ip6 saddr {lan6.network} masquerade
     }}
 }}
 """
+
+
+def _flowtable(config: Config) -> str:
+    devices = ", ".join(f'"{name}"' for name in sorted((config.wan.interface, config.lan.interface)))
+    return f"""\
+# What the LAN opened to the WAN and is established goes from port to port without meeting the chains again. No flow of the
+    # DMZ is ever in it: one rule in `forward` adds flows, for LAN to WAN only, and the DMZ's interface is not among the devices.
+    flowtable {FLOWTABLE} {{
+        hook ingress priority filter;
+        devices = {{ {devices} }};
+    }}"""
+
+
+def has_flowtable(ruleset: str) -> bool:
+    """Whether ``render`` put a flowtable into ``ruleset``."""
+    return f"flowtable {FLOWTABLE} {{" in ruleset
+
+
+def flowtable_probe(config: Config) -> str:
+    """A ruleset for ``nft --check`` that a kernel accepts only where the flowtable of ``render`` works."""
+    return f"table inet {TABLE}_probe {{\n    {_flowtable(config)}\n    chain carry {{ flow add @{FLOWTABLE}; }}\n}}\n"
+
+
+def _ssh_rules(firewall: Firewall) -> str:
+    rules = []
+    for version, family in ((4, "ip"), (6, "ip6")):
+        prefixes = sorted({str(p) for p in firewall.ssh_prefixes if p.version == version})
+        # one rule for each: prefixes that overlap do not fit into one set
+        rules += [f"        {family} saddr {prefix} accept" for prefix in prefixes]
+    return "\n".join(rules) or "        # firewall.ssh_from_wan names nobody"
+
+
+def _dnat_rules(firewall: Firewall) -> str:
+    rules = [
+        f"        {forward.protocol} dport {forward.port} dnat ip to {forward.target[0]}:{forward.target[1]}"
+        for forward in firewall.forwards
+    ]
+    return "\n".join(rules) or "        # firewall.forwards names none"
+
+
+def _forwarded_rules(firewall: Firewall) -> str:
+    if not firewall.forwards:
+        return "        # firewall.forwards names none"
+    every = ", ".join(f"{f.protocol} . {f.port} . {f.target[0]} . {f.target[1]}" for f in firewall.forwards)
+    return f"""\
+        icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} ct state related accept
+        ct direction original meta l4proto . ct original proto-dst . ip daddr . th dport {{ {every} }} accept
+        ct direction reply meta l4proto . ct original proto-dst . ip saddr . th sport {{ {every} }} accept"""
 
 
 def _resolver_rules(resolvers: Sequence[IPv4Address | IPv6Address], wan: str) -> str:

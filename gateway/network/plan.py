@@ -318,6 +318,12 @@ def _sysctls(config: Config) -> tuple[Sysctl, ...]:
         ),
         *v6(lan, disable_ipv6=0, accept_ra=0, autoconf=0, accept_redirects=0),
         *(setting for port in _ports(config) for setting in v6(port, disable_ipv6=1)),  # the bridge speaks, its ports do not
+        # What arrives untagged on the trunk is nobody's, unless the port is in the LAN's bridge, which then speaks for it.
+        *(
+            setting
+            for trunk in _raw_trunk(config)
+            for setting in (*v4(trunk, forwarding=0, arp_ignore=8, arp_announce=2, route_localnet=0), *v6(trunk, disable_ipv6=1))
+        ),
     )
 
 
@@ -464,8 +470,13 @@ def _ports(config: Config) -> tuple[str, ...]:
     return config.dmz.ports if config.dmz.mode == "bridge" else ()
 
 
-def _trunk(config: Config) -> Iterable[str]:
+def _trunk(config: Config) -> tuple[str, ...]:
     return (config.dmz.trunk,) if config.dmz.mode == "vlan" else ()
+
+
+def _raw_trunk(config: Config) -> Iterable[str]:
+    """The trunk, where nothing but tagged frames is ours on it (it is neither the LAN's nor the WAN's own interface)."""
+    return (trunk for trunk in _trunk(config) if trunk and trunk not in (config.lan.interface, config.wan.interface))
 
 
 def _is_up(have: Observed, device: str) -> bool:

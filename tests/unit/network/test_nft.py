@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.config import Config, Lan
+from gateway.config import Config, Firewall, Forward, Lan
 from gateway.network import nft
 
-USERS = nft.uids({"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956})
+USERS = nft.uids({"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957}, time=958)
 
 
 def test_every_chain_of_ours_ends_in_a_counted_drop_or_has_nothing_to_refuse() -> None:
@@ -14,7 +14,8 @@ def test_every_chain_of_ours_ends_in_a_counted_drop_or_has_nothing_to_refuse() -
         name, _, body = part.partition(" {")
         chains[name] = [line.strip() for line in body.split("}\n\n")[0].splitlines() if line.strip() not in ("", "}")]
     ending = {name for name, lines in chains.items() if lines[-1] == "counter drop"}
-    assert ending == {"input", "from_dmz", "from_lan", "from_wan", "forward", "from_confined", "from_courier"}
+    services = {"from_confined", "from_courier", "from_lan_service", "from_time"}
+    assert ending == {"input", "from_dmz", "from_lan", "from_wan", "ssh_from_wan", "forward", "forwarded"} | services
     for name in ("input", "forward"):
         assert "policy drop;" in chains[name][0]
 
@@ -34,3 +35,39 @@ def test_the_couriers_resolvers_are_for_dns_alone() -> None:
     text = nft.render(Config(), USERS, nft.resolvers("nameserver 192.168.1.1\nnameserver 127.0.0.53\n"))
     assert 'oifname "wan0" ip daddr { 192.168.1.1 } meta l4proto { tcp, udp } th dport 53 accept' in text
     assert 'oifname "lo" ip daddr { 127.0.0.53 } meta l4proto { tcp, udp } th dport 53 accept' in text
+
+
+def test_overlapping_prefixes_for_ssh_stand_in_rules_of_their_own() -> None:
+    text = nft.render(Config(firewall=Firewall(ssh_from_wan=("203.0.113.0/24", "203.0.113.7/32", "2001:db8::/32"))), USERS)
+    for rule in ("ip saddr 203.0.113.0/24 accept", "ip saddr 203.0.113.7/32 accept", "ip6 saddr 2001:db8::/32 accept"):
+        assert rule in text
+
+
+def test_a_forward_names_its_own_port_where_none_is_given() -> None:
+    forwards = (
+        Forward(protocol="tcp", port=8080, to="192.168.77.10", to_port=80),
+        Forward(protocol="udp", port=5000, to="192.168.77.11"),
+    )
+    text = nft.render(Config(firewall=Firewall(forwards=forwards)), USERS)
+    assert "tcp dport 8080 dnat ip to 192.168.77.10:80" in text
+    assert "udp dport 5000 dnat ip to 192.168.77.11:5000" in text
+    assert "{ tcp . 8080 . 192.168.77.10 . 80, udp . 5000 . 192.168.77.11 . 5000 } accept" in text
+
+
+def test_only_flows_between_lan_and_wan_are_carried_past_the_chains() -> None:
+    text = nft.render(Config(), USERS, flowtable=True)
+    assert nft.has_flowtable(text)
+    devices = next(line for line in text.splitlines() if "devices =" in line)
+    assert devices.strip() == 'devices = { "lan0", "wan0" };'
+    adding = [line.strip() for line in text.splitlines() if "flow add" in line]
+    assert adding == ['iifname "lan0" oifname "wan0" meta l4proto { tcp, udp } ct state established flow add @fast']
+    # whatever concerns the DMZ, and every port forward, is decided before it
+    forward = text[text.index("chain forward {") :]
+    assert forward.index('oifname "dmz0" counter drop') < forward.index("goto forwarded") < forward.index("flow add")
+    assert not nft.has_flowtable(nft.render(Config(), USERS))
+
+
+def test_without_a_time_service_no_rule_names_its_user() -> None:
+    without = nft.uids({"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957})
+    assert "goto from_time" not in nft.render(Config(), without)
+    assert "meta skuid 958 goto from_time" in nft.render(Config(), USERS)

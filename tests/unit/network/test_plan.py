@@ -206,3 +206,48 @@ def test_removal_takes_the_links_first_and_the_blackhole_last(config: Config) ->
 
 def test_nothing_to_remove() -> None:
     assert removal(BRIDGE, BARE) == []
+
+
+def test_the_trunk_may_be_a_port_of_the_lans_bridge() -> None:
+    """LAN untagged, DMZ tagged, on one port: the VLAN hangs on the port, which keeps its place in the bridge."""
+    have = replace(
+        BARE,
+        links={
+            "lo": LinkState(up=True),
+            "lan0": LinkState(up=True, kind="bridge"),
+            "eth1": LinkState(up=True, mac="52:54:00:00:00:03", master="lan0"),
+        },
+        sysctls={("net", "ipv6", "conf", "eth1", "disable_ipv6"): "0", ("net", "ipv4", "conf", "eth1", "arp_ignore"): "0"},
+    )
+    found = steps(VLAN, have)
+    assert Step(Action.ADD, Vlan("dmz0", "eth1", 77)) in found
+    assert Step(Action.SET, Sysctl(("net", "ipv6", "conf", "eth1", "disable_ipv6"), "1")) in found
+    assert Step(Action.SET, Sysctl(("net", "ipv4", "conf", "eth1", "arp_ignore"), "8")) in found
+    assert not [step for step in found if isinstance(step.part, Port | Bridge)]
+    assert not [step for step in found if isinstance(step.part, Address) and step.part.device == "eth1"]
+    assert found[-1] == Step(Action.SET, Up("dmz0"))
+
+
+def test_one_port_may_carry_wan_lan_and_dmz_as_vlans() -> None:
+    have = replace(
+        BARE,
+        links={
+            "lo": LinkState(up=True),
+            "port1": LinkState(up=True, mac="52:54:00:00:00:03"),
+            "wan0": LinkState(up=True, kind="vlan", trunk="port1", vlan_id=10),
+            "lan0": LinkState(up=True, kind="bridge"),
+            "lan0.20": LinkState(up=True, kind="vlan", trunk="port1", vlan_id=20, master="lan0"),
+            "dmz0": LinkState(up=True, kind="vlan", trunk="port1", vlan_id=77),
+        },
+    )
+    config = Config(dmz=Dmz(mode="vlan", trunk="port1"))
+    assert not [step for step in steps(config, have) if isinstance(step.part, Vlan | Bridge | Port | Up)]
+    assert Step(Action.ADD, Vlan("dmz0", "port1", 77)) in steps(
+        config, replace(have, links={name: link for name, link in have.links.items() if name != "dmz0"})
+    )
+
+
+@pytest.mark.parametrize("shared", ["lan0", "wan0"])
+def test_a_trunk_that_is_itself_the_lan_or_wan_keeps_its_ipv6(shared: str) -> None:
+    settings = desired(Config(dmz=Dmz(mode="vlan", trunk=shared)), "table").sysctls
+    assert Sysctl(("net", "ipv6", "conf", shared, "disable_ipv6"), "1") not in settings
