@@ -105,6 +105,7 @@ class Reason(Enum):
     RATE_MESSAGES = (140, "rate-messages", "more messages than the manifest declares")
     QUOTA = (141, "quota", "the device's share of the ledger is used up")
     LEDGER_UNAVAILABLE = (142, "ledger-unavailable", "the ledger could not record it")
+    RECORD_FULL = (143, "record-full", "the record has no room left")
 
     # The outer leg.
     VENDOR_REFUSED = (160, "vendor-refused", "the vendor refused the message")

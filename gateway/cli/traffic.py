@@ -52,11 +52,21 @@ def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = F
 
 @ledger_app.command()
 def verify(context: typer.Context, as_json: Json = False) -> None:
-    """Walk the hash chain; exit code 3 where a record is missing or was changed."""
+    """Walk the hash chain; exit code 3 where a record is missing or was changed.
+
+    Records before SINCE, MADE_ROOM of them in all, were removed to make room (ledger.bytes_most, ledger.disk_reserve).
+    """
     with _reader(context) as reader:
         found = reader.verify()
-    row = {"records": found.records, "head": found.head.hex(), "broken": found.broken, "why": found.why}
-    show(("records", "head", "broken", "why"), [row], as_json)
+    row = {
+        "records": found.records,
+        "since": found.since,
+        "made_room": found.removed,
+        "head": found.head.hex(),
+        "broken": found.broken,
+        "why": found.why,
+    }
+    show(("records", "since", "made_room", "head", "broken", "why"), [row], as_json)
     if found.broken is not None:
         raise typer.Exit(3)
 

@@ -34,7 +34,12 @@ from gateway.standard.refusal import Refusal
 log = logging.getLogger(__name__)
 
 MAX_JUDGES = 64
-RETRY_AFTER = {Reason.RATE_MESSAGES: "60", Reason.QUOTA: "3600", Reason.LEDGER_UNAVAILABLE: "5"}
+RETRY_AFTER = {
+    Reason.RATE_MESSAGES: "60",
+    Reason.QUOTA: "3600",
+    Reason.LEDGER_UNAVAILABLE: "5",
+    Reason.RECORD_FULL: "60",
+}
 
 
 @dataclass(slots=True)

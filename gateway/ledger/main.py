@@ -5,6 +5,8 @@ It must never hand a message to the courier, nor tell a door "accepted", before 
 Everything that arrives while a commit is under way goes into the next one (group commit). A message is answered once:
 with the vendor's own answer if that is on disk within the message's wait, otherwise with 202. When the file cannot be
 written, each message is refused with LEDGER_UNAVAILABLE and the process says that it is not ready, until a commit works.
+When the record has no room left, the oldest finished records make some, in steps between commits; where there are none,
+messages are refused with RECORD_FULL and the process says so, until messages have ended.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from gateway.ipc.messages import (
 )
 from gateway.ledger import answers
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
+from gateway.ledger.space import Bounds
 from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Quotas, Store, Tally
 from gateway.ledger.writer import Writer
 from gateway.reasons import Reason
@@ -113,7 +116,9 @@ class Ledger:
         self._expiry_due = 0.0
         self._began = time.monotonic()
         self._found = store.head[0]  # the last record of earlier runs
+        self._making_room = False
         self.fault = ""  # why nothing can be recorded now
+        self.full = False  # nothing can be removed to make room
         self.counts = {"messages": 0, "answers": 0, "refusals": 0, "deferrals": 0, "commits": 0, "failed commits": 0}
 
     def start(self, hosts: dict[str, int]) -> None:
@@ -257,6 +262,9 @@ class Ledger:
             now = time.monotonic()
             for channel, submit, seq in zip(pending.doors, batch.submits, result, strict=True):
                 self._recorded(channel, submit, seq, now)
+            if batch.submits:
+                self._say_full(Reason.RECORD_FULL in result)
+            self._make_room()
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -309,6 +317,32 @@ class Ledger:
             self._tally(key, tally.count, tally.first, tally.last)
         for (device, reason), (packets, size) in pending.batch.counters.items():
             self._add(device, reason, packets, size)
+
+    def _say_full(self, full: bool) -> None:
+        if full != self.full:
+            self.full = full
+            if full:
+                log.critical("the record is full of messages that wait for their vendors: new ones are refused")
+                service.notify("STATUS=NOT READY: the record is full")
+            else:
+                log.warning("the record has room again")
+                service.notify("STATUS=recording")
+
+    def _make_room(self) -> None:
+        """A step beside the commits, while the record is short of room."""
+        if not self._making_room and not self.fault and self._store.short:
+            self._making_room = True
+            self._writer.run(self._store.make_room, self._made_room)
+
+    def _made_room(self, result: Any) -> None:
+        self._making_room = False
+        if isinstance(result, Exception):
+            log.error("no room could be made in the record: %s", result)
+        elif result:
+            self._making_room = True
+            self._writer.run(self._store.make_room, self._made_room)
+        elif not self._store.short:
+            self._say_full(False)
 
     def _recovered(self) -> None:
         if self.fault:
@@ -408,6 +442,8 @@ class Ledger:
         for id in [id for id, waiter in self._waiters.items() if waiter.deadline <= now]:
             self._accept(id)
         self._call_back_lost_flights(now)
+        if self.full:
+            self._make_room()
         batch = self._pending.batch
         if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
             self._flush()
@@ -474,13 +510,18 @@ class Ledger:
         """What `mudroom status` shows."""
         schedule = self._schedule
         facts = {name: str(number) for name, number in self.counts.items()}
+        facts["bytes"] = str(self._store.space.used)
+        facts["bytes of room"] = str(self._store.room)
+        facts["removed to make room"] = str(self._store.removed)
         facts["waiting"] = str(sum(host.queued for host in schedule.hosts.values()))
         facts["at the courier"] = str(len(schedule.flights))
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
         if self.fault:
             facts["fault"] = self.fault
-        return Status("ledger", not self.fault, facts)
+        elif self.full:
+            facts["fault"] = "the record is full of messages that wait for their vendors; new ones are refused"
+        return Status("ledger", not self.fault and not self.full, facts)
 
 
 def roles() -> dict[int, str]:
@@ -492,7 +533,7 @@ async def serve(config: Config, stop: asyncio.Event, known: Callable[[], dict[in
     """Run until ``stop`` is set. Raises StoreError where the file cannot be opened at all."""
     limits = config.ledger
     quotas = Quotas(limits.messages_per_day, limits.bytes_per_day, limits.refusals_per_day, limits.queue_per_device)
-    store = Store(config.paths.ledger, quotas)
+    store = Store(config.paths.ledger, quotas, Bounds(limits.bytes_most, limits.disk_reserve))
     uids = known()
     store.open()
     try:

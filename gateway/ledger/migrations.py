@@ -1,6 +1,7 @@
 """The shape of the ledger's file, as named steps that are applied once each, in order.
 
 A step is never changed after a release: add a new one. This module must never drop or rewrite a record.
+Records go only to make room, and only as space.py removes them: what went is noted first.
 """
 
 from __future__ import annotations
@@ -49,6 +50,20 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """CREATE TABLE days (
                 day INTEGER NOT NULL, device TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL,
                 refusals INTEGER NOT NULL, PRIMARY KEY (day, device)) STRICT, WITHOUT ROWID""",
+        ),
+    ),
+    (
+        "0004-room",
+        (
+            # Runs of records that made room: the chain goes on from the last one's hash.
+            """CREATE TABLE removed (
+                "first" INTEGER PRIMARY KEY, "last" INTEGER NOT NULL UNIQUE, hash BLOB NOT NULL) STRICT""",
+            "DROP TRIGGER records_remain",
+            """CREATE TRIGGER records_remain BEFORE DELETE ON records
+                WHEN NOT EXISTS (SELECT 1 FROM removed WHERE "first" = (
+                    SELECT max("first") FROM removed WHERE "first" <= OLD.seq) AND "last" >= OLD.seq)
+                OR EXISTS (SELECT 1 FROM outbox WHERE host = OLD.host AND seq = OLD.seq)
+                BEGIN SELECT RAISE(ABORT, 'a record is never deleted but to make room'); END""",
         ),
     ),
 )

@@ -114,12 +114,17 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """``records``: how many links hold; ``broken``: the first seq that does not, and ``why``; None where all hold."""
+    """``records``: how many links hold; ``broken``: the first seq that does not, and ``why``; None where all hold.
+
+    ``since``: the oldest record from which on none is missing but ``removed`` ones, which made room.
+    """
 
     records: int
     head: bytes
     broken: int | None
     why: str
+    since: int = 1
+    removed: int = 0
 
 
 # The columns are a constant of ours; every value is bound.
@@ -215,20 +220,49 @@ class Reader:
         rows = self._all("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1")
         return (rows[0][0], rows[0][1]) if rows else (0, GENESIS)
 
-    def verify(self) -> Verification:
-        """Walk the whole chain. A cut-off end cannot be seen here: compare ``head`` with one noted earlier."""
-        previous, seq = GENESIS, 0
+    def verify(self, newest: int | None = None) -> Verification:
+        """Walk the chain, all of it or its ``newest`` records. Raises LedgerError.
+
+        A cut-off end cannot be seen here: compare ``head`` with one noted earlier.
+        """
+        previous, seq, held, gone, since = GENESIS, 0, 0, 0, 1
+        if newest is not None:
+            for start, told in self._all(
+                "SELECT seq, previous FROM (SELECT seq, previous FROM records ORDER BY seq DESC LIMIT ?) ORDER BY seq LIMIT 1",
+                newest,
+            ):
+                previous, seq, since = told, start - 1, start
         # in pieces: one long read would keep the ledger from shortening its write-ahead log
         while rows := self._all(_CHAIN, seq):
             for number, *fields, told, digest in rows:
                 if number != seq + 1:
-                    return Verification(seq, previous, seq + 1, f"record {seq + 1} is missing")
+                    removed = self._removed(seq + 1)
+                    if removed is None:
+                        return Verification(held, previous, seq + 1, f"record {seq + 1} is missing", since, gone)
+                    gone += removed[0] - seq
+                    since = removed[0] + 1 if not held else since
+                    seq, previous = removed
+                    break  # what made room meanwhile may reach beyond the rows at hand: read on from there
                 if told != previous:
-                    return Verification(seq, previous, number, "it does not follow the record before it")
+                    return Verification(held, previous, number, "it does not follow the record before it", since, gone)
                 if link(previous, (number, *fields)) != digest:
-                    return Verification(seq, previous, number, "its content is not what was recorded")
-                previous, seq = digest, number
-        return Verification(seq, previous, None, "")
+                    return Verification(held, previous, number, "its content is not what was recorded", since, gone)
+                previous, seq, held = digest, number, held + 1
+        return Verification(held, previous, None, "", since, gone)
+
+    def _removed(self, seq: int) -> tuple[int, bytes] | None:
+        """The end of the run of removed records in which ``seq`` lies, and its hash."""
+        if not self._all("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'removed'"):
+            return None  # written by a version that removed nothing
+        rows = self._all(
+            'SELECT "last", hash FROM removed WHERE "first" <= ? AND "last" >= ? ORDER BY "first" DESC LIMIT 1', seq, seq
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def oldest(self) -> int:
+        """When the oldest record that is still there was made (nanoseconds since the epoch); 0 where there is none."""
+        rows = self._all("SELECT at FROM records ORDER BY seq LIMIT 1")
+        return rows[0][0] if rows else 0
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
         with self._errors():

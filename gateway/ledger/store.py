@@ -1,7 +1,15 @@
 """The ledger's file: one SQLite database, written by one thread of one process, a batch in one transaction.
 
-``Store.commit`` returns only when the batch is on disk (WAL, ``synchronous=FULL``), and changes nothing, in the file or in
-memory, when it raises. It must never tell a seq that is not committed, and never write a record without its chain link.
+``Store.commit`` returns only when the batch is on disk, and changes nothing, in the file or in memory, when it raises. It must
+never tell a seq that is not committed, and never write a record without its chain link.
+
+Power cut at any time: with WAL and ``synchronous=FULL`` SQLite calls fsync(2) on the -wal file at each commit before it
+returns, on the -wal file before a checkpoint copies from it, and on the database after; making the -wal file it syncs the
+folder too. What ``EXTRA`` adds concerns rollback journals only (sqlite.org/pragma.html#pragma_synchronous). At the next
+start SQLite replays the -wal file's whole transactions; a torn last one fails its checksum and was never acknowledged.
+
+The record is bounded (space.py). When no finished record is left to make room, messages and refusals are refused and
+counted; ends of messages are still written, for each lets a message go.
 """
 
 from __future__ import annotations
@@ -16,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Refused, Submit
+from gateway.ledger import space
 from gateway.ledger.chain import GENESIS, Fields, link
 from gateway.ledger.migrations import migrate
 from gateway.reasons import Reason
@@ -25,6 +34,9 @@ ROWS_PER_DEVICE = 500  # attempts told apart for one device
 DEVICES = 1024  # devices told apart in attempts and counters: a device that changes its MAC fills nothing
 DAYS_KEPT = 62  # of the quotas' sums
 LOAD_BYTES = 4 * 1024 * 1024  # message bodies read back at once
+ATTEMPTS_KEPT = 10_000  # rows of attempts that no want of room takes before their time
+LOOK_SECONDS = 1.0  # how old the knowledge of the disk's free space may be
+UNBOUNDED = space.Bounds(2**62, 0)
 _DAY = 86_400 * 10**9
 _MAX_INT = 2**63 - 1  # SQLite's integers
 
@@ -123,6 +135,7 @@ class _Draft:
     head: bytes
     day: int
     at: int
+    room: int
     records: list[tuple[object, ...]] = field(default_factory=list)
     outbox: list[tuple[object, ...]] = field(default_factory=list)
     usage: dict[str, _Usage] = field(default_factory=dict)
@@ -135,10 +148,14 @@ class _Draft:
 class Store:
     """The open file. Every method belongs to one thread at a time; none knows the event loop."""
 
-    def __init__(self, path: Path, quotas: Quotas, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, path: Path, quotas: Quotas, bounds: space.Bounds = UNBOUNDED, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self.path = path
         self._name = str(path)
+        self._folder = str(path.parent)
         self._quotas = quotas
+        self._bounds = bounds
         self._clock = clock
         self._database: sqlite3.Connection | None = None
         self._file = (0, 0)
@@ -149,6 +166,12 @@ class Store:
         self._queued: dict[str, int] = {}
         self._attempt_rows: dict[str, int] = {}
         self._counter_devices: set[str] = set()
+        self._space = space.Space(0, 0, 0)  # as last measured
+        self._room = 0  # since then, by estimate
+        self._mark = 0
+        self._look_due = 0.0  # monotonic
+        self._settled = 0  # nothing up to this seq can be removed
+        self.removed = 0  # records, in this run
 
     def open(self) -> None:
         """Open the file, making and migrating it where needed. Raises StoreError or MigrationError."""
@@ -176,7 +199,10 @@ class Store:
         self._database = database
         found = self.path.stat()
         self._file = (found.st_dev, found.st_ino)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
+        (mode,) = database.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":  # said, not raised, by SQLite
+            raise OSError(f"the file system has no shared memory for a write-ahead log (journal mode {mode})")
+        for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
             database.execute(f"PRAGMA {pragma}")
         migrate(database)
         self._load()
@@ -193,6 +219,8 @@ class Store:
         self._counter_devices = {device for (device,) in database.execute("SELECT DISTINCT device FROM counters")}
         oldest = self._clock() // _DAY - DAYS_KEPT
         database.execute("DELETE FROM days WHERE day < ?", (oldest,))
+        self._settled = 0
+        self._look()
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -206,6 +234,72 @@ class Store:
     def head(self) -> tuple[int, bytes]:
         """The last committed record's seq and hash."""
         return self._seq, self._head
+
+    # --- room ---
+
+    @property
+    def short(self) -> bool:
+        """Whether ``make_room`` has something to do."""
+        return self._room < self._mark
+
+    @property
+    def space(self) -> space.Space:
+        """As last measured."""
+        return self._space
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be added, by estimate."""
+        return max(self._room, 0)
+
+    def make_room(self) -> bool:
+        """One short step: remove some of the oldest finished records. Returns whether another step is due. Raises StoreError."""
+        try:
+            database = self._db
+            self._look()
+            if self._room >= 2 * self._mark:
+                return False
+            removed = self._remove(database)
+            self._look()
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error}") from error
+        return removed and self._room < 2 * self._mark
+
+    def _look(self) -> None:
+        self._space = space.measure(self._db, self._folder)
+        self._room = self._space.room(self._bounds)
+        self._mark = self._space.mark()
+        self._look_due = time.monotonic() + LOOK_SECONDS
+
+    def _remove(self, database: sqlite3.Connection) -> bool:
+        """One transaction; whether anything went or more is to be looked at."""
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            step = space.remove(database, self._settled, self._seq)
+            more = step.looked < self._seq
+            # Attempts go with the records of their time; where no record is left to go, the oldest of them, if they are many.
+            many = sum(self._attempt_rows.values()) > ATTEMPTS_KEPT
+            forgotten = space.forget_attempts(database, self._clock() + 1 if many and not more else step.at)
+            if forgotten:
+                rows = dict(database.execute("SELECT device, count(*) FROM attempts GROUP BY device"))
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+        self._settled = min(step.looked, self._seq - 1)
+        self.removed += step.records
+        if forgotten:
+            self._attempt_rows = rows
+        return bool(more or step.records or forgotten)
+
+    def _have_room(self, database: sqlite3.Connection, needed: int) -> None:
+        """Know the room to within a second; where ``needed`` bytes have none, make it now."""
+        if self._room - needed < self._mark or time.monotonic() >= self._look_due:
+            self._look()
+            while self._room < needed and self._remove(database):
+                self._look()
 
     # --- writing ---
 
@@ -237,8 +331,9 @@ class Store:
                 raise StoreError(f"{self.path}: replaced while in use")  # noqa: TRY301
             at = self._clock()
             self._turn_day(at)
+            self._have_room(database, _cost(batch))
             database.execute("BEGIN IMMEDIATE")
-            draft = _Draft(self._seq, self._head, self._day, at)
+            draft = _Draft(self._seq, self._head, self._day, at, self._room)
             results = [self._submit(draft, submit) for submit in batch.submits]
             for refused in batch.refusals:
                 self._refuse(draft, refused)
@@ -259,7 +354,9 @@ class Store:
             if database.in_transaction:
                 database.execute("ROLLBACK")
             raise
-        self._seq, self._head = draft.seq, draft.head
+        self._seq, self._head, self._room = draft.seq, draft.head, draft.room
+        for answer in batch.answers:
+            self._settled = min(self._settled, answer.seq - 1)  # that message may go now
         self._usage.update(draft.usage)
         self._attempt_rows.update(draft.attempt_rows)
         self._counter_devices |= draft.counter_devices
@@ -314,6 +411,9 @@ class Store:
         ):
             _count(draft.over, (submit.device, Reason.QUOTA.code, "message", submit.host, 443, "ledger"), draft.at)
             return Reason.QUOTA
+        if not self._fits(draft, size):
+            _count(draft.over, (submit.device, Reason.RECORD_FULL.code, "message", submit.host, 443, "ledger"), draft.at)
+            return Reason.RECORD_FULL
         seq = self._chain(
             draft, "message", submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.received, draft.at,
             submit.original, submit.outgoing, 0, -1, "", "",
@@ -326,7 +426,8 @@ class Store:
 
     def _refuse(self, draft: _Draft, refused: Refused) -> None:
         quotas, usage, size = self._quotas, self._use(draft, refused.device), len(refused.original)
-        if usage.refusals >= quotas.refusals_per_day or usage.bytes + size > quotas.bytes_per_day:
+        within = usage.refusals < quotas.refusals_per_day and usage.bytes + size <= quotas.bytes_per_day
+        if not within or not self._fits(draft, size):
             _count(draft.over, (refused.device, refused.reason, "message", refused.host, 443, "ledger"), draft.at)
             return
         pointers = msgspec.json.encode(refused.pointers).decode() if refused.pointers else ""
@@ -343,8 +444,17 @@ class Store:
             answer.original, answer.outgoing, answer.status, answer.reason, answer.detail, "",
         )  # fmt: skip
         draft.queued[answer.device] = draft.queued.get(answer.device, 0) - 1
+        draft.room -= space.cost(len(answer.original) + len(answer.outgoing))  # never refused: it lets a message go
         # A vendor's answers use the device's share too: else a talkative vendor could fill the disk.
         self._use(draft, answer.device).bytes += len(answer.original) + len(answer.outgoing)
+
+    @staticmethod
+    def _fits(draft: _Draft, size: int) -> bool:
+        needed = space.cost(size)
+        if draft.room < needed:
+            return False
+        draft.room -= needed
+        return True
 
     def _use(self, draft: _Draft, device: str) -> _Usage:
         usage = draft.usage.get(device)
@@ -458,6 +568,13 @@ def _count(tallies: dict[AttemptKey, Tally], key: AttemptKey, at: int) -> None:
     else:
         tally.count += 1
         tally.last = at
+
+
+def _cost(batch: Batch) -> int:
+    """Bytes that the batch's records take at the most."""
+    bodies = sum(space.cost(len(s.original) + len(s.outgoing)) for s in batch.submits)
+    bodies += sum(space.cost(len(r.original)) for r in batch.refusals)
+    return bodies + sum(space.cost(len(a.original) + len(a.outgoing)) for a in batch.answers)
 
 
 def _size(batch: Batch) -> int:

@@ -29,6 +29,7 @@ _STATUS = {
     Reason.RATE_MESSAGES: 429,
     Reason.QUOTA: 429,
     Reason.LEDGER_UNAVAILABLE: 503,
+    Reason.RECORD_FULL: 503,
     Reason.NO_LEAF: 503,
     Reason.VENDOR_UNREACHABLE: 504,
     Reason.EXPIRED: 504,
