@@ -73,7 +73,7 @@ class Libvirt:
                 raise LibvirtError(f"{tool} is not here; run this in the forge: sudo ./image/userland --forge run -- …")
         for name in FOLDERS.values():
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self._holder = subprocess.Popen(
+        self._holder = subprocess.Popen(  # noqa: S603 - arguments are ours
             [sys.executable, str(Path(__file__).resolve()), "hold", str(self.folder), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -109,7 +109,7 @@ class Libvirt:
         self, *words: str, environment: Mapping[str, str] | None = None, timeout: float | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command among the daemons; standard output and error come back as one text."""
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603 - the caller's words, no shell
             self.command(*words),
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -184,14 +184,16 @@ def _daemon(folder: Path, name: str, answers: Path) -> None:
     """Start a daemon as our child and wait until it accepts connections. Raises LibvirtError."""
     log = folder / "log" / f"{name}.log"
     with log.open("ab") as out:
-        process = subprocess.Popen([name], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(  # noqa: S603 - a daemon's name
+            [name], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
     end = time.monotonic() + START_SECONDS
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         while sock.connect_ex(str(answers)):
-            if process.poll() is not None:
-                raise LibvirtError(f"{name} ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
-            if time.monotonic() > end:
-                raise LibvirtError(f"{name} did not answer within {START_SECONDS:.0f} s: {log.read_text(errors='replace')[-2000:]}")
+            ended = process.poll() is not None
+            if ended or time.monotonic() > end:
+                what = "ended" if ended else f"did not answer within {START_SECONDS:.0f} s"
+                raise LibvirtError(f"{name} {what}: {log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.05)
 
 
@@ -204,7 +206,7 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _run(*words: str) -> None:
-    subprocess.run(words, check=True)
+    subprocess.run(words, check=True)  # noqa: S603 - arguments are ours
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -224,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="mudroom-libvirt-", dir=given.folder) as folder:
         try:
             with Libvirt(Path(folder)) as libvirt:
-                child = subprocess.Popen(libvirt.command(*given.words))
+                child = subprocess.Popen(libvirt.command(*given.words))  # noqa: S603 - the caller's words, no shell
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to obey; then we tidy up
                 return child.wait()
         except LibvirtError as error:
