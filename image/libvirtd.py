@@ -55,7 +55,7 @@ class Libvirt:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._holder: subprocess.Popen[bytes] | None = None
-        self._first = 0
+        self.first = 0  # the namespaces' first process, by its number out here
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,7 +84,7 @@ class Libvirt:
         if len(told) != 1:
             self.stop()
             raise LibvirtError(f"libvirt did not start; see above, and the logs in {self.folder / 'log'}")
-        self._first = int(told[0])
+        self.first = int(told[0])
 
     def stop(self) -> None:
         """End everything in it and wait for the end."""
@@ -102,7 +102,7 @@ class Libvirt:
 
     def command(self, *words: str) -> list[str]:
         """The command line that runs ``words`` among the daemons, in the caller's working directory."""
-        enter = ["nsenter", "--target", str(self._first), "--mount", "--net", "--pid", "--root", f"--wdns={Path.cwd()}", "--"]
+        enter = ["nsenter", "--target", str(self.first), "--mount", "--net", "--pid", "--root", f"--wdns={Path.cwd()}", "--"]
         return [*enter, *words]
 
     def run(
