@@ -60,9 +60,10 @@ def _write_table(layout: Layout, target: Path, surroundings: dict[str, str]) -> 
 
 
 def _write_fat(target: Path, partition: Partition, serial: str, label: str, surroundings: dict[str, str]) -> None:
+    # One sector a cluster: with fewer than 65,525 clusters firmware and Windows would take it for FAT16 and find nothing.
     _run(
         [
-            "mkfs.vfat", "--invariant", "-F", "32", "-i", serial, "-n", label, "-h", str(partition.first_sector),
+            "mkfs.vfat", "--invariant", "-F", "32", "-s", "1", "-i", serial, "-n", label, "-h", str(partition.first_sector),
             "--offset", str(partition.first_sector), str(target), str(partition.size // 1024),
         ],
         surroundings,
