@@ -11,7 +11,7 @@ import contextlib
 import json
 import shutil
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,7 @@ class World:
         everyone = layout.home.Home().vendors
         self.vendors: tuple[Vendor, ...] = tuple(vendor for vendor in everyone if vendor.name in ("acme", "tracker"))
         self.trunk = Trunk(layout.VLAN)
+        self.on_clear: list[Callable[[], None]] = []  # what parks a guest that holds the ports
         self._taps: list[Tap] = []
         self._stack = contextlib.ExitStack()
         self._loop = asyncio.new_event_loop()
@@ -126,6 +127,11 @@ class World:
     def authority_file(self) -> Path:
         """The certificate of the internet's public CA."""
         return self.folder / "internet" / "ca.pem"
+
+    def clear(self) -> None:
+        """Park whatever guest holds the ports."""
+        for park in self.on_clear:
+            park()
 
     def drain(self) -> None:
         """Forget frames that wait for a guest that is gone; before each start of a guest."""
