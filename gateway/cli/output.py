@@ -6,7 +6,6 @@ import json
 import re
 import sys
 import time
-import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -14,6 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from gateway.cli.words import plain
+
+__all__ = ["Json", "console", "plain", "show", "when"]
 
 WIDE = 200  # columns where no terminal says how many it has
 _HIDDEN = re.compile(r"[^\x20-\x7e]")
@@ -42,16 +45,6 @@ def console() -> Console:
     """A console that interprets no markup: what a device wrote stays what it is."""
     width = None if sys.stdout.isatty() else WIDE
     return Console(markup=False, emoji=False, highlight=False, soft_wrap=False, width=width)
-
-
-def plain(value: Any) -> str:
-    """A value as text that is safe on a terminal: control, bidi and other invisible characters become visible escapes."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = str(value)
-    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else f"\\u{ord(c):04x}" for c in text)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from gateway.cli import app
+from gateway.cli.command import app
 from gateway.reasons import Reason
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,48 @@
+"""The whole `mudroom` command with its help: the one place that knows every room and joins them.
+
+Exit codes: 0 done, 1 it could not be done (the message says why and what to do), 2 the words of the call are wrong,
+3 a check found something (`doctor`, `network plan`, `status`, `ledger verify`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import __version__
+from gateway.cli import devices, networks, serve, settings, status, traffic
+from gateway.cli.state import State
+
+app = typer.Typer(
+    name="mudroom",
+    help="A router that opens, shows and decides every message of the smart devices behind it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("status")(status.status)
+app.add_typer(devices.app, name="devices")
+app.command("messages")(traffic.messages)
+app.command("drops")(traffic.drops)
+app.add_typer(traffic.ledger_app, name="ledger")
+app.add_typer(networks.app, name="network")
+app.add_typer(settings.app, name="config")
+app.add_typer(serve.app, name="serve")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mudroom {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The settings' file [env: MUDROOM_CONFIG]")] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")] = False,
+) -> None:
+    """Options that go before every command."""
+    context.obj = State(config)
