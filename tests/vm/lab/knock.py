@@ -40,7 +40,7 @@ def frames(source_mac: str, target_mac: str = layout.TRUNK_MAC) -> list[bytes]:
 
 
 class Knocking:
-    """A context manager; ``count``: frames sent. About twenty in a second, as a device that was never admitted and as device 1."""
+    """A context manager; ``count``: frames sent. About twenty a second, as a stranger and as device 1."""
 
     def __init__(self, world: World) -> None:
         self.count = 0
