@@ -6,10 +6,21 @@ documentation and the command's help. Nothing here touches the kernel or the net
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import tomllib
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_network
+from collections.abc import Callable
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -27,6 +38,18 @@ PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 PortSpec = Annotated[str, Meta(min_length=1, max_length=17)]
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"  # RFC 1123 section 2.1
 DOMAIN_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
+MAC_PATTERN = r"^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$"
+# What a home may use inside: RFC 1918 section 3, RFC 6598 section 7 (not routed on the internet either), RFC 4193 section 3.
+HOME = tuple(ip_network(prefix) for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fd00::/8"))
+SSH_KEY_TYPES = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
 VlanId = Annotated[int, Meta(ge=0, le=4094)]
 
 
@@ -358,7 +381,47 @@ def _type_name(hint: Any) -> str:
 
 
 def _check(config: Config) -> None:
-    """Rules that span settings. msgspec turns the ValueError into its ValidationError."""
+    """Rules that span settings. msgspec turns the ValueError into its ValidationError. Messages begin with the setting."""
+    _check_wan(config.wan)
+    _check_networks(config)
+    _check_firewall(config)
+    for index, key in enumerate(config.box.ssh_keys):
+        _check_ssh_key(f"box.ssh_keys[{index}]", key)
+    dmz = config.dmz
+    if dmz.mode == "vlan" and dmz.trunk and not (re.match(INTERFACE_PATTERN, dmz.trunk) or re.match(MAC_PATTERN, dmz.trunk)):
+        raise ValueError("dmz.trunk: not an interface name, a position or a hardware address; see `mudroom box ports`")
+    if config.dmz.mode == "bridge" and not config.dmz.ports:
+        raise ValueError("dmz.ports: mode bridge needs at least one access port")
+    names = [config.wan.interface, config.lan.interface, config.dmz.interface]
+    if len(set(names)) != len(names):
+        raise ValueError(f"wan, lan and dmz need interfaces of their own; they are {', '.join(names)}")
+
+
+def _check_wan(wan: Wan) -> None:
+    for family, chosen, method in ((4, wan.method, "method"), (6, wan.ipv6, "ipv6")):
+        address, gateway = (wan.address4, wan.gateway4) if family == 4 else (wan.address6, wan.gateway6)
+        for name, value in ((f"wan.address{family}", address), (f"wan.gateway{family}", gateway)):
+            if chosen != "static" and value:
+                raise ValueError(f'{name}: is for wan.{method} = "static"; it is "{chosen}": change that, or remove {name}')
+            if chosen == "static" and not value:
+                raise ValueError(f'{name}: wan.{method} is "static", which needs it; set it, or change wan.{method}')
+        if chosen != "static":
+            continue
+        own = _parsed(f"wan.address{family}", ip_interface, address)
+        way = _parsed(f"wan.gateway{family}", ip_address, gateway)
+        for name, version in ((f"wan.address{family}", own.version), (f"wan.gateway{family}", way.version)):
+            if version != family:
+                raise ValueError(f"{name}: must be of IPv{family}")
+        _check_host(f"wan.address{family}", own)
+        if way == own.ip:
+            raise ValueError(f"wan.gateway{family}: is the box's own address; set the provider's router")
+        if way not in own.network and not way.is_link_local:
+            raise ValueError(f"wan.gateway{family}: {way} is not inside {own.network} (wan.address{family}); correct one of them")
+    for index, server in enumerate(wan.name_servers):
+        _parsed(f"wan.name_servers[{index}]", ip_address, server)
+
+
+def _check_networks(config: Config) -> None:
     networks: list[tuple[str, IPv4Network | IPv6Network]] = []
     for name, make in (
         ("lan.address4", lambda: config.lan.ipv4.network),
@@ -367,24 +430,89 @@ def _check(config: Config) -> None:
         ("lan.address6", lambda: config.lan.ipv6.network),
         ("dmz.address6", lambda: config.dmz.ipv6.network),
         ("dmz.pool6", lambda: config.dmz.pool_ipv6),
+        ("wan.address4", lambda: IPv4Interface(config.wan.address4).network if config.wan.address4 else None),
+        ("wan.address6", lambda: IPv6Interface(config.wan.address6).network if config.wan.address6 else None),
     ):
         try:
-            networks.append((name, make()))
+            network = make()
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+        if network is not None:
+            networks.append((name, network))
     for index, (name, network) in enumerate(networks):
+        if not name.startswith("wan.") and not any(network.subnet_of(home) for home in HOME if home.version == network.version):  # type: ignore[arg-type]
+            ranges = ", ".join(str(home) for home in HOME if home.version == network.version)
+            raise ValueError(f"{name}: {network} is not a private range; take one inside {ranges}")
         for other_name, other in networks[index + 1 :]:
             if network.version == other.version and network.overlaps(other):
                 raise ValueError(f"{name} and {other_name} overlap ({network}, {other}): give each its own prefix")
+    for name, own in (
+        ("lan.address4", config.lan.ipv4),
+        ("dmz.address4", config.dmz.ipv4),
+        ("lan.address6", config.lan.ipv6),
+        ("dmz.address6", config.dmz.ipv6),
+    ):
+        _check_host(name, own)
     if config.dmz.ipv6.network.prefixlen != 64:
         raise ValueError("dmz.address6: devices form their own addresses, which needs a /64")
-    if config.dmz.mode == "vlan" and config.dmz.trunk and not re.match(INTERFACE_PATTERN, config.dmz.trunk):
-        raise ValueError("dmz.trunk: not an interface name")
-    if config.dmz.mode == "bridge" and not config.dmz.ports:
-        raise ValueError("dmz.ports: mode bridge needs at least one access port")
-    names = [config.wan.interface, config.lan.interface, config.dmz.interface]
-    if len(set(names)) != len(names):
-        raise ValueError(f"wan, lan and dmz need interfaces of their own; they are {', '.join(names)}")
+    if config.lan.ipv6.network.prefixlen != 64 and config.lan.ports:
+        raise ValueError("lan.address6: machines in the LAN form their own addresses, which needs a /64")
     for name, served in (("dmz", config.dmz), ("lan", config.lan)):
         if not served.lease_first <= served.lease_last < served.ipv4.network.num_addresses - 1:
             raise ValueError(f"{name}.lease_first and {name}.lease_last: must be ascending and inside {name}.address4's prefix")
+
+
+def _check_firewall(config: Config) -> None:
+    for index, prefix in enumerate(config.firewall.ssh_from_wan):
+        _parsed(f"firewall.ssh_from_wan[{index}]", ip_network, prefix)
+    taken: dict[tuple[str, int], int] = {}
+    for index, forward in enumerate(config.firewall.forwards):
+        name = f"firewall.forwards[{index}]"
+        target = _parsed(f"{name}.to", IPv4Address, forward.to)
+        lan = config.lan.ipv4
+        if target not in lan.network or target in (lan.ip, lan.network.network_address, lan.network.broadcast_address):
+            raise ValueError(f"{name}.to: {target} is not a machine in the LAN ({lan.network}); set an address in there")
+        first = taken.setdefault((forward.protocol, forward.port), index)
+        if first != index:
+            raise ValueError(
+                f"{name}.port: {forward.protocol} port {forward.port} is forwarded already (forward number {first + 1}); "
+                "take another port or remove one"
+            )
+        if (forward.protocol, forward.port) == ("tcp", 22) and config.firewall.ssh_from_wan:
+            raise ValueError(f"{name}.port: tcp port 22 is the box's own ssh (firewall.ssh_from_wan); take another port")
+
+
+def _check_host(name: str, own: IPv4Interface | IPv6Interface) -> None:
+    """An address that a machine can hold."""
+    edges = [own.network.network_address, *([own.network.broadcast_address] if own.version == 4 else [])]
+    unusable = own.ip.is_unspecified or own.ip.is_loopback or own.ip.is_multicast or own.ip.is_link_local
+    if unusable or (own.network.prefixlen < own.max_prefixlen - 1 and own.ip in edges):
+        raise ValueError(f"{name}: {own} is not an address that a machine can hold; set one inside {own.network}, like its first")
+
+
+def _check_ssh_key(name: str, key: str) -> None:
+    """A public key as `ssh-keygen` writes it: type, base64, comment (sshd(8), AUTHORIZED_KEYS FILE FORMAT). No options."""
+    if "PRIVATE KEY" in key:
+        raise ValueError(
+            f"{name}: this is a PRIVATE key; it is known to others now: make a new pair and set the .pub file's line"
+        )
+    kind, _, rest = key.partition(" ")
+    blob = rest.strip().split(" ")[0]
+    remedy = "set the one line of the .pub file, like `ssh-ed25519 AAAA… name`"
+    if "\n" in key or "\r" in key or not key.isprintable():
+        raise ValueError(f"{name}: must be one line of plain text; {remedy}")
+    if kind not in SSH_KEY_TYPES:
+        raise ValueError(f"{name}: does not begin with a key type ({', '.join(SSH_KEY_TYPES)}); {remedy}")
+    try:
+        inside = base64.b64decode(blob, validate=True)
+    except ValueError:
+        inside = b""
+    if not inside.startswith(len(kind).to_bytes(4) + kind.encode()) or len(inside) < len(kind) + 4 + 32:
+        raise ValueError(f"{name}: what follows {kind} is not such a key; it may be cut short; {remedy}")
+
+
+def _parsed[T](name: str, make: Callable[[str], T], value: str) -> T:
+    try:
+        return make(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -127,10 +127,10 @@ def _lan(config: Config, assignment: Assignment) -> list[File]:
                     ("ConfigureWithoutCarrier", "yes"),
                     ("IgnoreCarrierLoss", "yes"),
                     *SILENT,
+                    ("Address", str(lan.ipv4)),
                 ],
-                "Address": [("Address", str(lan.ipv4))],
                 # nobody in the LAN may deny the box its address by answering the probe for it
-                "Address ": [("Address", str(lan.ipv6)), ("DuplicateAddressDetection", "none")],
+                "Address": [("Address", str(lan.ipv6)), ("DuplicateAddressDetection", "none")],
             },
         ),
     ]
@@ -181,7 +181,6 @@ def _netdev(name: str, parts: Mapping[str, Lines]) -> File:
 
 
 def _file(path: str, parts: Mapping[str, Lines]) -> File:
-    """A file of sections; a name with blanks after it is the same section once more."""
-    sections = [f"[{name.strip()}]\n" + "".join(f"{key}={value}\n" for key, value in lines) for name, lines in parts.items()]
+    sections = [f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in lines) for name, lines in parts.items()]
     text = "# Written by `mudroom box`; changes belong in /etc/mudroom/mudroom.toml.\n" + "\n".join(sections)
     return File(path, text, reload=Reload.NETWORKD)

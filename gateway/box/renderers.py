@@ -5,7 +5,7 @@ What another edge renders (the DMZ's leases: gateway/network/dhcp.py) is added b
 
 from __future__ import annotations
 
-from gateway.box import networkd
+from gateway.box import doors, name, networkd
 from gateway.box.rendered import Renderer
 
-RENDERERS: tuple[Renderer, ...] = (networkd.render,)
+RENDERERS: tuple[Renderer, ...] = (doors.render, name.render, networkd.render)

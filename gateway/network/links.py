@@ -1,4 +1,4 @@
-"""What the box needs of links besides the plan: what they are also called, new names, ports that stay silent.
+"""What the box needs of links besides the plan: what they are also called, their addresses, new names.
 
 It must never decide which port gets which name; the caller says so.
 """
@@ -6,15 +6,13 @@ It must never decide which port gets which name; the caller says so.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
-from pathlib import Path
 from typing import Any
 
 from gateway.network.errors import NetworkError
 from gateway.network.rtnl import NetlinkError, with_netlink
 
-PROC_SYS = Path("/proc/sys")
 IFF_UP = 1
 
 
@@ -60,7 +58,7 @@ def rename(pairs: Iterable[tuple[str, str]]) -> list[str]:
         for now, then in wanted:
             if then in links and then not in leaving:
                 raise NetworkError(f"{now} cannot be renamed to {then}: that name is taken; rename or remove the other first")
-        for now, then in wanted:
+        for _, then in wanted:
             # the kernel keeps one space of names: another name of whomever stands in the way too
             if then in by_other_name:
                 ip.link("property_del", index=links[by_other_name[then]]["index"], altname=then)
@@ -68,23 +66,12 @@ def rename(pairs: Iterable[tuple[str, str]]) -> list[str]:
             for number, (now, then) in enumerate(wanted):
                 _rename(ip, links[now], now, f"mudroom-aside{number}" if not step else then)
         after = {then for _, then in wanted} | (set(links) - leaving)
-        for now, then in wanted:
+        for now, _ in wanted:
             if now not in after:
                 _also_called(ip, links[now]["index"], now)
         return [f"{now} is now called {then}" for now, then in wanted]
 
     return with_netlink(work) if wanted else []
-
-
-def silence(ports: Sequence[str]) -> None:
-    """Let these ports hold no IPv6 address of their own, not even a link-local one: only what is made on top of them speaks."""
-    for port in ports:
-        try:
-            PROC_SYS.joinpath("net", "ipv6", "conf", port, "disable_ipv6").write_text("1")
-        except FileNotFoundError:
-            continue  # a kernel without IPv6, or the port has gone
-        except OSError as error:
-            raise NetworkError(f"{port}: IPv6 cannot be switched off: {error}; run as root") from error
 
 
 def _rename(ip: Any, link: Any, now: str, then: str) -> None:
