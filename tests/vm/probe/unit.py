@@ -32,6 +32,7 @@ MAY = frozenset(
         "write /tmp",
         "write /var/tmp",
         "write /dev/shm",
+        "map memory to write and execute",  # cffi, for pyOpenSSL's ALPN callback; there is nothing else that it could run
         "end",
     }
 )
