@@ -226,8 +226,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="mudroom-libvirt-", dir=given.folder) as folder:
         try:
             with Libvirt(Path(folder)) as libvirt:
-                child = subprocess.Popen(libvirt.command(*given.words))  # noqa: S603 - the caller's words, no shell
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to obey; then we tidy up
+                # Ctrl-C is the command's to obey, not nsenter's nor ours: we wait for it, then tidy up
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                line = libvirt.command("env", "--default-signal=INT", *given.words)
+                child = subprocess.Popen(line)  # noqa: S603 - the caller's words, no shell
                 return child.wait()
         except LibvirtError as error:
             print(f"libvirtd: {error}", file=sys.stderr)
