@@ -25,7 +25,7 @@ class Inherited:
         self._paths: set[str] = set()
 
     def take_over(self) -> None:
-        """Read and forget LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of the environment; nothing where they mean another process."""
+        """Read and forget the environment's LISTEN_PID and LISTEN_FDS; nothing where they mean another process."""
         owner, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
         os.environ.pop("LISTEN_FDNAMES", None)
         if owner != str(os.getpid()) or not count.isdecimal():

@@ -88,12 +88,12 @@ def unix(path: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> str:
 
 
 def read(path: str) -> str:
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return f"{len(file.read(4096))} bytes"
 
 
 def listing(path: str) -> str:
-    return f"{len(os.listdir(path))} entries"
+    return f"{len(list(Path(path).iterdir()))} entries"
 
 
 def write(folder: str) -> str:
@@ -115,21 +115,17 @@ def run(path: str) -> str:
 
 
 def run_own() -> str:
-    with open("/usr/bin/true", "rb") as source:
-        program = source.read()
-    path = f"/tmp/probe-{os.getpid()}"
-    with open(path, "wb") as file:
-        file.write(program)
-    os.chmod(path, 0o755)
+    path = Path(f"/tmp/probe-{os.getpid()}")
+    path.write_bytes(Path("/usr/bin/true").read_bytes())
+    path.chmod(0o755)
     try:
-        return run(path)
+        return run(str(path))
     finally:
-        os.unlink(path)
+        path.unlink()
 
 
 def run_from_memory() -> str:
-    with open("/usr/bin/true", "rb") as source:
-        program = source.read()
+    program = Path("/usr/bin/true").read_bytes()
     number = os.memfd_create("probe", 0)
     try:
         os.write(number, program)
@@ -145,7 +141,7 @@ def write_and_execute() -> str:
 
 def others() -> list[int]:
     """Process ids of others that /proc shows."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
 
 
 def see_others() -> str:
@@ -159,7 +155,7 @@ def memory_of_others() -> str:
     problems = [PermissionError(errno.ESRCH, "no other process is shown")]
     for number in [1, os.getppid(), *others(), *_guessed()]:
         try:
-            with open(f"/proc/{number}/mem", "rb") as file:
+            with Path(f"/proc/{number}/mem").open("rb") as file:
                 file.seek(0x400000)
                 return f"process {number} opened, {len(file.read(1))} bytes"
         except (PermissionError, FileNotFoundError, ProcessLookupError) as error:

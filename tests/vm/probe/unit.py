@@ -1,8 +1,8 @@
 """The probe's unit: the door's own unit file with another command, and what may succeed in it.
 
-On the box: write ``unit(door_unit_text, command)`` to /run/systemd/system/mudroom-door-probe.service, attempts.py to ``SCRIPT``,
-``systemctl daemon-reload``, ``systemctl start mudroom-door-probe`` (it returns once the probe has ended), read ``OUTPUT`` and give
-its text to ``judge``.
+On the box: write ``unit(door_unit_text, targets)`` to /run/systemd/system/mudroom-door-probe.service and attempts.py to ``SCRIPT``,
+``systemctl daemon-reload``, ``systemctl start mudroom-door-probe`` (it returns once the probe has ended), read ``OUTPUT`` and
+give its text to ``judge``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ ATTEMPTS = Path(__file__).with_name("attempts.py")
 
 # Settings of the unit that say what runs and how it is kept running; everything else is the fence, and stays.
 REPLACED = {
-    "Type", "NotifyAccess", "ExecStart", "Restart", "RestartMode", "RestartSec", "RestartSteps", "RestartMaxDelaySec", "WatchdogSec",
-    "TimeoutStartSec", "ConditionPathExists", "PartOf", "Wants",
+    "Type", "NotifyAccess", "ExecStart", "Restart", "RestartMode", "RestartSec", "RestartSteps", "RestartMaxDelaySec",
+    "WatchdogSec", "TimeoutStartSec", "ConditionPathExists", "PartOf", "Wants",
 }  # fmt: skip
 
 # What a door may do: its three sockets, what it reads to do its work, its own empty scratch folders, to say that it lives.
