@@ -17,8 +17,10 @@ DNSMASQ = {"mudroom-dhcp.service", "mudroom-lan.service"}
 ROOT = ONE_SHOT | {"mudroom-steering.service", "mudroom-console@.service"}
 ALONE = {"mudroom-door@.service", "mudroom-names.service", "mudroom-signer.service", "mudroom-ledger.service"}
 EVERY_FENCE = {
-    "NoNewPrivileges": "yes", "LockPersonality": "yes", "RestrictRealtime": "yes", "RestrictSUIDSGID": "yes", "ProtectSystem": "strict",
-    "ProtectHome": "yes", "ProtectClock": "yes", "ProtectHostname": "yes", "ProtectControlGroups": "yes", "ProtectKernelLogs": "yes",
+    "NoNewPrivileges": "yes", "LockPersonality": "yes", "RestrictRealtime": "yes", "RestrictSUIDSGID": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes", "ProtectClock": "yes", "ProtectHostname": "yes", "ProtectControlGroups": "yes",
+    "ProtectKernelLogs": "yes",
     "PrivateIPC": "yes", "SystemCallArchitectures": "native", "LimitCORE": "0", "KeyringMode": "private", "RemoveIPC": "yes",
 }  # fmt: skip
 
@@ -29,7 +31,8 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
     assert set(SERVICES) == {
         f"mudroom-{name}.service"
         for name in (
-            "closed", "setup", "network", "clock", "steering", "signer", "ledger", "courier", "names", "door@", "dhcp", "lan", "console@",
+            "closed", "setup", "network", "clock", "steering", "signer", "ledger", "courier", "names", "door@", "dhcp", "lan",
+            "console@",
         )
     }  # fmt: skip
     assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier")}
