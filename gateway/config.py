@@ -391,10 +391,10 @@ def _check(config: Config) -> None:
     if dmz.mode == "vlan" and dmz.trunk and not (re.match(INTERFACE_PATTERN, dmz.trunk) or re.match(MAC_PATTERN, dmz.trunk)):
         raise ValueError("dmz.trunk: not an interface name, a position or a hardware address; see `mudroom box ports`")
     if config.dmz.mode == "bridge" and not config.dmz.ports:
-        raise ValueError("dmz.ports: mode bridge needs at least one access port")
+        raise ValueError("dmz.ports: mode bridge needs at least one access port; name it")
     names = [config.wan.interface, config.lan.interface, config.dmz.interface]
     if len(set(names)) != len(names):
-        raise ValueError(f"wan, lan and dmz need interfaces of their own; they are {', '.join(names)}")
+        raise ValueError(f"wan, lan and dmz need interfaces of their own; they are {', '.join(names)}; rename one")
 
 
 def _check_wan(wan: Wan) -> None:
@@ -411,7 +411,7 @@ def _check_wan(wan: Wan) -> None:
         way = _parsed(f"wan.gateway{family}", ip_address, gateway)
         for name, version in ((f"wan.address{family}", own.version), (f"wan.gateway{family}", way.version)):
             if version != family:
-                raise ValueError(f"{name}: must be of IPv{family}")
+                raise ValueError(f"{name}: is not of IPv{family}; correct it")
         _check_host(f"wan.address{family}", own)
         if way == own.ip:
             raise ValueError(f"wan.gateway{family}: is the box's own address; set the provider's router")
@@ -436,7 +436,7 @@ def _check_networks(config: Config) -> None:
         try:
             network = make()
         except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(f"{name}: {error}; correct it, see `mudroom config describe`") from None
         if network is not None:
             networks.append((name, network))
     for index, (name, network) in enumerate(networks):
@@ -454,12 +454,14 @@ def _check_networks(config: Config) -> None:
     ):
         _check_host(name, own)
     if config.dmz.ipv6.network.prefixlen != 64:
-        raise ValueError("dmz.address6: devices form their own addresses, which needs a /64")
+        raise ValueError("dmz.address6: devices form their own addresses, which needs a /64; set one")
     if config.lan.ipv6.network.prefixlen != 64 and config.lan.ports:
-        raise ValueError("lan.address6: machines in the LAN form their own addresses, which needs a /64")
+        raise ValueError("lan.address6: machines in the LAN form their own addresses, which needs a /64; set one")
     for name, served in (("dmz", config.dmz), ("lan", config.lan)):
         if not served.lease_first <= served.lease_last < served.ipv4.network.num_addresses - 1:
-            raise ValueError(f"{name}.lease_first and {name}.lease_last: must be ascending and inside {name}.address4's prefix")
+            raise ValueError(
+                f"{name}.lease_first and {name}.lease_last: must be ascending and inside {name}.address4's prefix; set both"
+            )
 
 
 def _check_firewall(config: Config) -> None:
@@ -515,4 +517,4 @@ def _parsed[T](name: str, make: Callable[[str], T], value: str) -> T:
     try:
         return make(value)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise ValueError(f"{name}: {error}; correct it, see `mudroom config describe`") from None

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import contextlib
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 BARE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
-def lines_of(text: str) -> dict[Path, int]:
+def lines_of(text: str) -> dict[KeyPath, int]:
     """The line (from 1) of every table, key and element: ("firewall", "forwards", 0, "port") → 12.
 
     A table has the line where it is first named. Of a text that is not TOML: as much as could be followed.
     """
     reader = _Reader(text.replace("\r\n", "\n"))
-    with contextlib.suppress(IndexError):  # it ended in the middle
+    with contextlib.suppress(IndexError, RecursionError):  # it ended in the middle, or is absurdly deep
         reader.document()
     return reader.lines
 
 
-def line_of(lines: dict[Path, int], path: Path) -> int:
+def line_of(lines: dict[KeyPath, int], path: KeyPath) -> int:
     """The line of ``path``, or of the nearest table around it that is there; 0 where nothing of it is."""
     for size in range(len(path), 0, -1):
         if path[:size] in lines:
@@ -36,11 +36,11 @@ class _Reader:
         self.text = text + "\n"
         self.at = 0
         self.line = 1
-        self.lines: dict[Path, int] = {}
-        self.arrays: dict[Path, int] = {}  # arrays of tables: how many elements so far
+        self.lines: dict[KeyPath, int] = {}
+        self.arrays: dict[KeyPath, int] = {}  # arrays of tables: how many elements so far
 
     def document(self) -> None:
-        table: Path = ()
+        table: KeyPath = ()
         self.blank()
         while self.at < len(self.text):
             if self.text.startswith("[[", self.at):
@@ -61,9 +61,9 @@ class _Reader:
                 self.skip_to("\n")
             self.blank()
 
-    def within(self, name: Path) -> Path:
+    def within(self, name: KeyPath) -> KeyPath:
         """The path of a header: where it leads through an array of tables, it means that array's last element."""
-        path: Path = ()
+        path: KeyPath = ()
         for number, part in enumerate(name, 1):
             path = (*path, part)
             self.note(path)
@@ -71,8 +71,8 @@ class _Reader:
                 path = (*path, self.arrays[path])
         return path
 
-    def pair(self, table: Path) -> None:
-        path: Path = table
+    def pair(self, table: KeyPath) -> None:
+        path: KeyPath = table
         for part in self.key():
             path = (*path, part)
             self.note(path)
@@ -80,7 +80,7 @@ class _Reader:
         self.step()
         self.value(path)
 
-    def key(self) -> Path:
+    def key(self) -> KeyPath:
         """A key, dotted perhaps: bare, "basic" and 'literal' parts."""
         parts: list[str] = []
         while True:
@@ -97,7 +97,7 @@ class _Reader:
                 return tuple(parts)
             self.step()
 
-    def value(self, path: Path) -> None:
+    def value(self, path: KeyPath) -> None:
         self.spaces()
         c = self.text[self.at]
         if c == "[":
@@ -146,7 +146,7 @@ class _Reader:
         self.step()
         return self.text[first : self.at - 1]
 
-    def note(self, path: Path) -> None:
+    def note(self, path: KeyPath) -> None:
         self.lines.setdefault(path, self.line)
 
     def step(self, count: int = 1) -> None:

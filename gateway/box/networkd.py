@@ -161,7 +161,7 @@ def _wan(config: Config) -> Mapping[str, Lines]:
     if router_adverts:
         # the address is the same every time in this network and tells no hardware address (RFC 7217)
         parts["IPv6AcceptRA"] = [("UseDNS", theirs), ("UseDomains", "no"), ("Token", "prefixstable")]
-        parts["DHCPv6"] = [("UseDNS", theirs), ("UseDelegatedPrefix", "no"), *nothing_else]
+        parts["DHCPv6"] = [("DUIDType", "link-layer"), ("UseDNS", theirs), ("UseDelegatedPrefix", "no"), *nothing_else]
     return parts
 
 

@@ -20,7 +20,7 @@ import tomli_w
 
 from gateway import config as settings
 from gateway.box import ports
-from gateway.box.lines import Path, line_of, lines_of
+from gateway.box.lines import KeyPath, line_of, lines_of
 from gateway.box.notices import Notice, Severity
 from gateway.box.ports import Assignment, Port, PortError
 from gateway.config import Config
@@ -185,7 +185,7 @@ def with_ula(document: dict[str, Any], ula: str) -> dict[str, Any]:
     return changed
 
 
-def _explained(message: str, source: str, lines: dict[Path, int]) -> SettingsError:
+def _explained(message: str, source: str, lines: dict[KeyPath, int]) -> SettingsError:
     """msgspec's words, or those of a rule of ours, as line, setting, reason and remedy."""
     words, _, where = message.partition(" - at `$")
     path = _path(where.rstrip("`"))
@@ -205,20 +205,19 @@ def _explained(message: str, source: str, lines: dict[Path, int]) -> SettingsErr
     else:  # a rule that spans settings: its message begins with the setting, and may name another
         named = [_path(f".{name}") for name in re.findall(r"\b[a-z]+\.[a-z_0-9]+(?:\[\d+\](?:\.[a-z_]+)?)?", words)]
         named = [one for one in named if one[0] in Config.__struct_fields__] or _interfaces(words)
-        path = next((one for one in named if line_of(lines, one[:2]) and one[:2] in lines), named[0] if named else ())
+        # the line of the one that the owner wrote: the other may be a default
+        path = next((one for one in named if one[:2] in lines), named[0] if named else ())
         first, _, rest = words.partition(": ")
-        if rest and _path(f".{first}") == path:
-            words = rest
-        elif rest and _path(f".{first}") == (named[0] if named else None):
-            words = f"{first} {rest}" if "overlap" in first else f"{first}: {rest}"
+        if rest and named and _path(f".{first}") == named[0]:
+            return SettingsError(source, line_of(lines, path), first, rest)
     return SettingsError(source, line_of(lines, path), _dotted(path), words)
 
 
-def _interfaces(words: str) -> list[Path]:
+def _interfaces(words: str) -> list[KeyPath]:
     return [(name, "interface") for name in ("wan", "lan", "dmz")] if "interfaces of their own" in words else []
 
 
-def _path(where: str) -> Path:
+def _path(where: str) -> KeyPath:
     """``.firewall.forwards[0].port`` as ("firewall", "forwards", 0, "port")."""
     return tuple(int(index) if index else name for name, index in re.findall(r"\.?([^.\[\]]+)|\[(\d+)\]", _split(where)))
 
@@ -227,11 +226,11 @@ def _split(where: str) -> str:
     return where.replace("[...]", "")
 
 
-def _dotted(path: Path) -> str:
+def _dotted(path: KeyPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def _names(path: Path) -> list[str]:
+def _names(path: KeyPath) -> list[str]:
     """The settings of a table, or the tables themselves."""
     if not path:
         return list(Config.__struct_fields__)
@@ -260,7 +259,7 @@ def _wanted(words: str) -> str:
     return f"must be {kind}{found[2]}"
 
 
-def _meaning(path: Path) -> str:
+def _meaning(path: KeyPath) -> str:
     name = ".".join(str(part) for part in path[:2])
     for setting, _, default, meaning in settings.describe():
         if setting == name and len(path) <= 3:

@@ -98,5 +98,5 @@ def _also_called(ip: Any, index: int, name: str) -> None:
 
 
 def _other_names(link: Any) -> tuple[str, ...]:
-    listed = link.get("proplist")
-    return tuple(str(name) for name in listed.altnames()) if listed else ()
+    listed = link.get_attr("IFLA_PROP_LIST")
+    return tuple(str(name) for name in listed.altnames()) if listed is not None else ()
