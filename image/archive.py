@@ -1,6 +1,7 @@
 """A root tree as a tar stream that depends on its content alone: sorted, numeric owners, no time later than the build's.
 
-File capabilities travel along (security.capability); other extended attributes belong to the machine that builds, and stay behind.
+File capabilities travel along (security.capability); other extended attributes belong to the machine that builds, and stay
+behind.
 """
 
 import subprocess

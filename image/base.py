@@ -1,8 +1,9 @@
-"""`python3 -m image.base TREE`: a fresh copy of a Debian 13 root, from the cache if nothing has changed, and one line that says so.
+"""`python3 -m image.base TREE`: a fresh copy of a Debian 13 root, from the cache if nothing has changed, and one line that
+says so.
 
-The cache's key is a hash of the package list, the suite, this module's text and the state of Debian's archive (the checksums of its
-package indices): so a root is made again exactly when Debian published something. The root carries no name, resolver or identity of
-the machine that builds.
+The cache's key is a hash of the package list, the suite, this module's text and the state of Debian's archive (the checksums
+of its package indices): so a root is made again exactly when Debian published something. The root carries no name, resolver
+or identity of the machine that builds.
 """
 
 import argparse
@@ -46,7 +47,7 @@ class Base:
 
 def box_packages(path: Path = BOX_PACKAGES) -> list[str]:
     """The package list of the role base (`base_packages`), the image's own."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]  # Debian ships no types for it
 
     names = yaml.safe_load(path.read_text())["base_packages"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -55,7 +56,9 @@ def box_packages(path: Path = BOX_PACKAGES) -> list[str]:
 
 
 def indices_of(release: str) -> list[str]:
-    """The SHA-256 of the amd64 package index in the text of an InRelease file. Its date does not count: it changes without cause."""
+    """The SHA-256 of the amd64 package index in the text of an InRelease file. Its date does not count: it changes without
+    cause.
+    """
     return INDEX.findall(release)
 
 
@@ -137,7 +140,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; prints one line."""
     parser = argparse.ArgumentParser(prog="image.base", description="Makes TREE a fresh copy of the cached Debian 13 root.")
     parser.add_argument("tree", type=Path, metavar="TREE", help="a folder that does not exist yet")
-    parser.add_argument("--packages", metavar="A,B,…", help=f"instead of the list base_packages of {BOX_PACKAGES.relative_to(CHECKOUT)}")
+    parser.add_argument(
+        "--packages", metavar="A,B,…", help=f"instead of the list base_packages of {BOX_PACKAGES.relative_to(CHECKOUT)}"
+    )
     chosen = parser.parse_args(arguments)
     packages = chosen.packages.split(",") if chosen.packages else box_packages()
     base = cached(packages)

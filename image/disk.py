@@ -27,7 +27,7 @@ class DiskError(Exception):
 
 
 def write_disk(tree: Path, layout: Layout, target: Path, moment: int, settings: Path = SETTINGS_FILES) -> None:
-    """Makes `target` (replaced if it exists) from the root `tree`, with the files of the folder `settings` on the settings partition."""
+    """Makes `target` (replaced if it exists) from the root `tree`; the files of `settings` go onto the settings partition."""
     surroundings = environment(moment)
     target.unlink(missing_ok=True)
     with target.open("wb") as disk:
@@ -41,15 +41,15 @@ def write_disk(tree: Path, layout: Layout, target: Path, moment: int, settings: 
             grub.embed_for_bios(disk, (work / "core.img").read_bytes(), layout.bios)
         _write_fat(target, layout.esp, layout.esp_serial, "MUDROOM-ESP", surroundings)
         esp = {"EFI/BOOT/BOOTX64.EFI": work / "BOOTX64.EFI", "grub/grub.cfg": GRUB_MENU}
-        _copy_into_fat(target, layout.esp, esp, work / "esp", moment, surroundings)
+        _copy_into_fat(target, layout.esp, esp, work / "esp", moment)
         _write_fat(target, layout.settings, layout.settings_serial, "MUDROOM", surroundings)
         files = {path.relative_to(settings).as_posix(): path for path in sorted(settings.rglob("*")) if path.is_file()}
-        _copy_into_fat(target, layout.settings, files, work / "settings", moment, surroundings)
+        _copy_into_fat(target, layout.settings, files, work / "settings", moment)
     _write_root(tree, layout, target, moment, surroundings)
 
 
 def _run(command: list[str], surroundings: dict[str, str], given: str | None = None) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, input=given, env=surroundings)  # noqa: S603 - ours
+    done = subprocess.run(command, check=False, capture_output=True, text=True, input=given, env=surroundings)  # noqa: S603
     if done.returncode:
         raise DiskError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
 
@@ -70,10 +70,9 @@ def _write_fat(target: Path, partition: Partition, serial: str, label: str, surr
     )  # fmt: skip
 
 
-def _copy_into_fat(
-    target: Path, partition: Partition, files: dict[str, Path], stage: Path, moment: int, surroundings: dict[str, str]
-) -> None:
+def _copy_into_fat(target: Path, partition: Partition, files: dict[str, Path], stage: Path, moment: int) -> None:
     """Copies files (name on the partition to source), in the order of their names, with the build's time on each."""
+    surroundings = environment(moment)
     place = f"{target}@@{partition.start}"
     made: set[str] = set()
     for name in sorted(files):
@@ -100,9 +99,8 @@ def _write_root(tree: Path, layout: Layout, target: Path, moment: int, surroundi
     if tar.stdout is None:
         raise DiskError("tar has no output")
     with tar, tar.stdout as source:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=source, env=surroundings)  # noqa: S603 - ours
+        done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=source, env=surroundings)  # noqa: S603
     if tar.returncode:
         raise DiskError(f"tar ended with {tar.returncode}")
     if done.returncode:
         raise DiskError(f"mke2fs ended with {done.returncode}: {done.stderr.strip()}")
-

@@ -8,7 +8,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def build_time() -> int:
-    """SOURCE_DATE_EPOCH (seconds since 1970, reproducible-builds.org) if it is set, else the time of the checkout's last commit."""
+    """SOURCE_DATE_EPOCH (seconds since 1970, reproducible-builds.org) if it is set, else the time of the checkout's last
+    commit.
+    """
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given:
         return int(given)

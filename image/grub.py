@@ -1,7 +1,8 @@
 """GRUB for UEFI and for BIOS on one disk, put there by writing bytes at documented offsets. It never runs grub-install.
 
-BIOS: the firmware runs boot.img (sector 0), which loads one sector at the LBA it holds; that one (core.img's first) loads the rest by
-its block list; GRUB then reads grub.cfg from the ESP. Offsets: GRUB 2.12, include/grub/i386/pc/boot.h and include/grub/offsets.h.
+BIOS: the firmware runs boot.img (sector 0), which loads one sector at the LBA it holds; that one (core.img's first) loads
+the rest by its block list; GRUB then reads grub.cfg from the ESP. Offsets: GRUB 2.12, include/grub/i386/pc/boot.h and
+include/grub/offsets.h.
 """
 
 import struct
@@ -22,7 +23,9 @@ BOOT_CODE_END = 0x1B8  # then the disk signature and the protective MBR's table,
 KERNEL_SECTOR_AT = 0x5C  # GRUB_BOOT_MACHINE_KERNEL_SECTOR, 64 bits, little endian
 BOOT_DRIVE_AT = 0x64  # GRUB_BOOT_MACHINE_BOOT_DRIVE
 BOOT_DRIVE_FROM_FIRMWARE = 0xFF
-DRIVE_CHECK_AT = 0x66  # GRUB_BOOT_MACHINE_DRIVE_CHECK: a jump that trusts the BIOS; two NOPs let a wrong drive number be corrected
+DRIVE_CHECK_AT = (
+    0x66  # GRUB_BOOT_MACHINE_DRIVE_CHECK: a jump that trusts the BIOS; two NOPs let a wrong drive number be corrected
+)
 BLOCKLIST_AT = SECTOR - 12  # the first block list entry: 64 bits LBA, 16 bits count, 16 bits segment
 
 
@@ -31,7 +34,9 @@ class GrubError(Exception):
 
 
 def make_image(platform: str, prefix: str, target: Path, environment: dict[str, str]) -> None:
-    """Writes GRUB for `platform` ("x86_64-efi" or "i386-pc") with all modules it needs; `prefix` is where it looks for grub.cfg."""
+    """Writes GRUB for `platform` ("x86_64-efi" or "i386-pc") with all modules it needs; `prefix` is where it looks for
+    grub.cfg.
+    """
     modules = (*SHARED_MODULES, *FIRMWARE_MODULES[platform])
     command = ["grub-mkimage", "-O", platform, "-d", str(GRUB_LIBRARY / platform), "-p", prefix, "-o", str(target), *modules]
     subprocess.run(command, check=True, env=environment)  # noqa: S603 - arguments are ours

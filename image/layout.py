@@ -80,8 +80,8 @@ TAIL = 1 * MIB  # the backup table
 def plan(seed: str, root_size: int) -> Layout:
     """The layout of a disk whose root partition has `root_size` bytes (rounded up to a MiB).
 
-    `seed` is the image's name and version. Identities hang on it, so that an old disk and a stick with a newer version in the same
-    machine are not mistaken for each other.
+    `seed` is the image's name and version. Identities hang on it, so that an old disk and a stick with a newer version in
+    the same machine are not mistaken for each other.
     """
 
     def identity(name: str) -> uuid.UUID:

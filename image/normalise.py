@@ -1,7 +1,7 @@
 """Takes out of a root tree what differs between two builds of the same inputs, and what no two boxes may share.
 
-It only deletes or rewrites such traces inside the given tree. It never adds a secret; it removes those that packages made (host keys,
-random seeds, machine id), so that every flashed box makes its own.
+It only deletes or rewrites such traces inside the given tree. It never adds a secret; it removes those that packages made
+(host keys, random seeds, machine id), so that every flashed box makes its own.
 """
 
 import os

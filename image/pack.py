@@ -1,6 +1,7 @@
 """`python3 -m image.pack --root TREE --out FILE.img`: the tree as a flashable disk, compressed, with its SHA-256.
 
-TREE is normalised in place first (see `image.normalise`). It never changes what the tree is about: no package, no setting, no user.
+TREE is normalised in place first (see `image.normalise`). It never changes what the tree is about: no package, no setting,
+no user.
 """
 
 import argparse
@@ -39,8 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
     """The command. Returns 0, or 1 with a line that says which step failed."""
     parser = argparse.ArgumentParser(prog="image.pack", description="Packs a root tree into a bootable disk.")
     parser.add_argument("--root", type=Path, required=True, metavar="TREE", help="the root tree; it is normalised in place")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.img", help="the raw disk; FILE.img.zst is written beside it")
-    parser.add_argument("--size", type=int, metavar="MIB", help="size of the root partition (default: content, a third more, 256 MiB)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.img", help="the raw disk; FILE.img.zst is written beside it"
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="MIB", help="size of the root partition (default: content, a third more, 256 MiB)"
+    )
     parser.add_argument("--seed", help="what the disk's identities are made from (default: FILE)")
     parser.add_argument("--level", type=int, default=DEFAULT_LEVEL, help="zstd level; 0: raw disk only (default: %(default)s)")
     chosen = parser.parse_args(arguments)

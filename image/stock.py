@@ -11,14 +11,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from image import base
-from image.base import CHECKOUT, TRIXIE_RELEASED
+from image.base import TRIXIE_RELEASED
 from image.disk import DiskError
+from image.epoch import CHECKOUT
 from image.layout import MIB
 from image.pack import make_disk
 
 PACKAGES = (
     "ca-certificates", "dbus", "e2fsprogs", "init", "initramfs-tools", "iproute2", "iputils-ping", "kmod", "less",
-    "linux-image-amd64", "netbase", "openssh-server", "procps", "python3", "sudo", "systemd-repart", "systemd-resolved", "udev", "zstd",
+    "linux-image-amd64", "netbase", "openssh-server", "procps", "python3", "sudo", "systemd-repart",
+    "systemd-resolved", "udev", "zstd",
 )  # fmt: skip
 NETWORK = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n"
 LAYOUT_FILES = ("etc/fstab", "etc/repart.d/10-root.conf", "etc/systemd/system/sshd-keygen.service.d/every-boot.conf")
@@ -40,7 +42,7 @@ def furnish(tree: Path, public_key: str, name: str) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "authorized_keys").write_text(public_key.strip() + "\n")
     (folder / "authorized_keys").chmod(0o600)
-    subprocess.run(["systemctl", "--quiet", "--root", str(tree), "enable", *SERVICES], check=True)  # noqa: S603, S607 - fixed words
+    subprocess.run(["systemctl", "--quiet", "--root", str(tree), "enable", *SERVICES], check=True)  # noqa: S603, S607
 
 
 def main(arguments: list[str] | None = None) -> int:

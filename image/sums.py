@@ -21,7 +21,9 @@ def read(folder: Path) -> dict[str, str]:
 
 
 def record(*files: Path) -> None:
-    """Puts the sums of `files` (all in one folder) into that folder's SHA256SUMS, beside those that stand there for files that exist."""
+    """Puts the sums of `files` (all in one folder) into that folder's SHA256SUMS, beside those that stand there for files that
+    exist.
+    """
     folder = files[0].parent
     known = {name: digest for name, digest in read(folder).items() if (folder / name).exists()}
     known |= {path.name: sha256_of(path) for path in files}
