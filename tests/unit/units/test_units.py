@@ -10,7 +10,8 @@ from gateway import service
 from gateway.network.plan import PRIORITY_BLACKHOLE
 from tests.unit.units.reading import EVERYTHING, FILES, SERVICES, SOCKETS, UNITS, Unit, read, seconds
 
-ONE_SHOT = {"mudroom-closed.service", "mudroom-setup.service", "mudroom-network.service", "mudroom-clock.service"}
+BY_TIMER = {"mudroom-clock-keep.service"}
+ONE_SHOT = BY_TIMER | {"mudroom-closed.service", "mudroom-setup.service", "mudroom-network.service", "mudroom-clock.service"}
 DAEMONS = set(SERVICES) - ONE_SHOT
 DNSMASQ = {"mudroom-dhcp.service", "mudroom-lan.service"}
 # Root, and why: see the comment in each
@@ -31,14 +32,14 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
     assert set(SERVICES) == {
         f"mudroom-{name}.service"
         for name in (
-            "closed", "setup", "network", "clock", "steering", "signer", "ledger", "courier", "names", "door@", "dhcp", "lan",
-            "console@",
+            "closed", "setup", "network", "clock", "clock-keep", "steering", "signer", "ledger", "courier", "names", "door@",
+            "dhcp", "lan", "console@",
         )
     }  # fmt: skip
     assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier")}
 
 
-@every_service
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - BY_TIMER))
 def test_a_service_comes_back_for_ever_with_growing_pauses(name: str) -> None:
     unit = SERVICES[name]
     assert unit.last("Unit", "StartLimitIntervalSec") == "0"
@@ -143,7 +144,7 @@ def test_the_guards_come_before_every_network() -> None:
         assert "mudroom-closed.service" in unit.words("Unit", "Requires")
         assert "mudroom-closed.service" in unit.words("Unit", "After")
     for name, unit in SERVICES.items():
-        if name not in ("mudroom-closed.service", "mudroom-clock.service", "mudroom-console@.service"):
+        if name not in ("mudroom-closed.service", "mudroom-clock.service", "mudroom-console@.service", *BY_TIMER):
             assert "mudroom-closed.service" in unit.words("Unit", "Requires"), name
             assert "mudroom-closed.service" in unit.words("Unit", "After"), name
 
@@ -188,7 +189,7 @@ def test_no_listener_of_a_device_is_inherited() -> None:
 def test_ready_means_that_every_part_is() -> None:
     target = read(UNITS / "mudroom.target")
     wanted = {name for name in target.words("Unit", "Wants") if name.endswith(".service")}
-    parts = {name for name in SERVICES if "@" not in name and name != "mudroom-closed.service"}
+    parts = {name for name in SERVICES if "@" not in name and name not in {"mudroom-closed.service", *BY_TIMER}}
     assert wanted == parts | {"mudroom-door@0.service", "mudroom-door@1.service"}
     assert wanted <= set(target.words("Unit", "After"))
     assert target.last("Unit", "DefaultDependencies") == "no", "else multi-user.target, so ssh and the console, would wait for it"

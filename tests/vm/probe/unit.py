@@ -1,7 +1,7 @@
 """The probe's unit: the door's own unit file with another command, and what may succeed in it.
 
-On the box: write ``unit(door_unit_text, targets)`` to /run/systemd/system/mudroom-door-probe.service, attempts.py to
-``SCRIPT``, ``systemctl daemon-reload``, ``systemctl start mudroom-door-probe`` (it returns once the probe has ended), read ``OUTPUT`` and
+On the box: write ``unit(door_unit_text, targets)`` to /run/systemd/system/mudroom-door-probe.service, attempts.py to ``SCRIPT``;
+``systemctl daemon-reload``; ``systemctl start mudroom-door-probe`` (it returns once the probe has ended); read ``OUTPUT`` and
 give its text to ``judge``.
 """
 
