@@ -17,8 +17,8 @@ Network = IPv4Network | IPv6Network
 # Where a free prefix is looked for: what few providers' routers use.
 SEARCHED = {
     "lan.address4": [f"192.168.{number}.0/24" for number in range(77, 240)] + [f"172.20.{number}.0/24" for number in range(256)],
-    "dmz.address4": [f"10.{number}.0.0/24" for number in range(77, 256)],
-    "dmz.pool4": [f"10.{number}.0.0/16" for number in range(127, 256)],
+    "dmz.address4": [f"10.{number}.0.0/24" for number in range(77, 256)] + ["172.21.77.0/24"],
+    "dmz.pool4": [f"10.{number}.0.0/16" for number in range(127, 256)] + ["172.22.0.0/16"],
 }
 
 

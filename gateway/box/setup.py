@@ -54,7 +54,7 @@ def setup(places: Places, found: Sequence[Port], renderers: Sequence[Renderer], 
     """At boot: take the partition's settings, put what is right into force, name the ports, write all files."""
     ula = store.own_ula(places)
     notices: list[Notice] = []
-    device = partition.find()
+    device = partition.find(places.root, places.block)
     if device is not None:
         notices += imports.take(places, device, found, ula)
     outcome = carry_out(places, decide(places, found, ula), renderers, rename)

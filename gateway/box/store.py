@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.box import settings
+from gateway.box import partition, settings
 from gateway.box.notices import Notice, encode
 from gateway.box.rendered import File, Link, Reload, Rendered
 from gateway.box.settings import Candidate, Decision, Origin, SettingsError
@@ -35,6 +35,7 @@ class Places:
     state: Path = Path("/var/lib/mudroom")
     run: Path = Path("/run/mudroom")
     root: Path = Path("/")  # below which the renderers' files are put
+    block: Path = partition.BLOCK  # where the kernel shows disks
 
     @property
     def in_force(self) -> Path:
