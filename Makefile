@@ -5,7 +5,7 @@ IN := ./image/userland run --
 PYTHON := $(IN) python3
 
 PY := gateway tests
-SH := image/userland mudroom .ci/run tests/home/lab/udhcpc.sh gateway/network/record-mud-url
+SH := image/userland image/vagrant/join mudroom .ci/run tests/home/lab/udhcpc.sh gateway/network/record-mud-url
 C := $(wildcard ebpf/*.c ebpf/include/*.h)
 
 .PHONY: help
