@@ -21,6 +21,7 @@ from typing import Any, Literal, Self
 
 OVMF_CODE, OVMF_VARS = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 _ESCAPES = re.compile(rb"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>78cM])|\r|\x00")
+_CUT = re.compile(rb"\x1b(\[[0-9;?=]*|[()])?$")  # an escape sequence of which the rest is still to come
 
 
 class MachineError(RuntimeError):
@@ -54,11 +55,13 @@ class Console:
         threading.Thread(target=self._read, args=(line,), name="console", daemon=True).start()
 
     def _read(self, line: socket.socket) -> None:
-        rest = ""
+        rest, held = "", b""
         with contextlib.suppress(OSError):
             while data := line.recv(65_536):
                 self._log.write(data)
-                plain = _ESCAPES.sub(b"", data).decode(errors="replace")
+                data = held + data
+                held = found.group(0) if (found := _CUT.search(data)) else b""
+                plain = _ESCAPES.sub(b"", data.removesuffix(held)).decode(errors="replace")
                 rest += plain
                 *whole, rest = rest.split("\n")
                 with self._news:
