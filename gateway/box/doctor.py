@@ -126,7 +126,7 @@ def service(name: str, ready: bool | None, facts: Mapping[str, str], error: str)
     """What a service says of itself; ``ready`` None where it does not answer (``error``)."""
     unit = f"mudroom-{name}"
     if ready is None:
-        return wrong(name, f"does not answer ({error})", f"`systemctl restart {unit}`; " + LOG.format(unit))
+        return wrong(name, f"does not answer: {error}", f"`systemctl restart {unit}`; " + LOG.format(unit))
     if not ready:
         return wrong(name, f"is not ready: {facts.get('fault', 'it did not say why')}", LOG.format(unit))
     return fine(name, "does its work")

@@ -10,9 +10,13 @@ import sys
 
 def main() -> None:
     """Entry point: errors that we know become one line on standard error and exit code 1."""
-    from gateway.cli import serving
+    from gateway.cli import screen, serving
 
     try:
+        names = screen.call(sys.argv[1:])
+        if names is not None:
+            screen.main(sys.argv[1:], names)
+            return
         start = serving.call(sys.argv[1:])
         if start is not None:
             start()

@@ -63,7 +63,8 @@ class Box:
                 try:
                     self._asked[name] = ask(self.config.paths.socket(name), AskStatus(), Status, timeout=SECONDS / 2)
                 except NoAnswer as error:
-                    self._asked[name] = str(error.__cause__ or error)
+                    gone = isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError)
+                    self._asked[name] = "it is not running" if gone else str(error.__cause__ or error)
             return self._asked[name]
 
 
@@ -211,10 +212,15 @@ def units(box: Box) -> list[Finding]:
     if not box.systemd:
         return [absent("units", NO_SYSTEMD)]
     names = [f"{name}.service" for name in UNITS] + [f"mudroom-door@{n}.service" for n in range(box.config.door.workers)]
+    return doctor.units(unit_states(names))
+
+
+def unit_states(names: Sequence[str]) -> list[Unit]:
+    """What systemd knows of these units. Raises OSError."""
     shown = run("systemctl", "show", "--property=Id,LoadState,ActiveState,SubState,NRestarts,Result", *names)
     if shown is None or shown.returncode:
         raise OSError(f"systemctl: {shown.stderr.strip() if shown else 'not installed'}")
-    return doctor.units(parse_units(shown.stdout))
+    return parse_units(shown.stdout)
 
 
 def parse_units(text: str) -> list[Unit]:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import box, devices, networks, serve, settings, status, traffic
+from gateway.cli import box, console, devices, doctor, networks, serve, settings, status, traffic
 from gateway.cli.state import State
 
 app = typer.Typer(
@@ -23,6 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
+app.command("console")(console.console)
 app.add_typer(devices.app, name="devices")
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
