@@ -44,6 +44,12 @@ def render(config: Config, assignment: Assignment) -> list[File]:
     return files
 
 
+def made_by(path: str) -> str:
+    """The interface that the file at ``path`` makes; empty where it makes none."""
+    name = path.removeprefix(f"{FOLDER}/{FIRST}-")
+    return name.removesuffix(".netdev") if name != path and name.endswith(".netdev") else ""
+
+
 def bridge_mac(port_mac: str) -> str:
     """The bridge's hardware address: its first port's, marked as locally administered and unicast (IEEE 802 section 8.2).
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.box import imports, partition, settings, store
+from gateway.box import imports, networkd, partition, settings, store
 from gateway.box.notices import Notice, Severity
 from gateway.box.ports import Port
 from gateway.box.rendered import Reload, Rendered, Renderer
 from gateway.box.settings import Decision
 from gateway.box.store import Places
-from gateway.config import Config
+from gateway.config import Config, Dmz
 
 Rename = Callable[[Sequence[tuple[str, str]]], Sequence[str]]
 
@@ -38,6 +38,7 @@ class Outcome:
     reloads: frozenset[Reload] = field(default_factory=frozenset)
     restarts: tuple[str, ...] = ()  # units
     notices: tuple[Notice, ...] = ()
+    remade: tuple[str, ...] = ()  # interfaces that must go first, for they are made otherwise now
 
     @property
     def changes(self) -> bool:
@@ -75,7 +76,12 @@ def carry_out(places: Places, decision: Decision, renderers: Sequence[Renderer],
     if store.put_in_force(places, decision):
         words.append(f"{places.in_force} written: settings of {_origin(decision)} are in force")
     return Outcome(
-        decision, tuple(words), frozenset(reload for _, reload in steps), _restarts(before, decision.config), decision.notices
+        decision,
+        tuple(words),
+        frozenset(reload for _, reload in steps),
+        _restarts(before, decision.config),
+        decision.notices,
+        _remade(before, decision.config, [path for path, _ in steps]),
     )
 
 
@@ -91,7 +97,12 @@ def preview(places: Places, decision: Decision, renderers: Sequence[Renderer]) -
     if changed:
         words.append(f"settings would change: {', '.join(sorted(changed))}")
     return Outcome(
-        decision, tuple(words), frozenset(reload for _, reload in steps), _restarts(before, decision.config), decision.notices
+        decision,
+        tuple(words),
+        frozenset(reload for _, reload in steps),
+        _restarts(before, decision.config),
+        decision.notices,
+        _remade(before, decision.config, [path for path, _ in steps]),
     )
 
 
@@ -104,6 +115,18 @@ def no_ports(found: Sequence[Port]) -> list[Notice]:
 
 def _render(config: Config, decision: Decision, renderers: Sequence[Renderer]) -> list[Rendered]:
     return [item for renderer in renderers for item in renderer(config, decision.assignment)]
+
+
+def _remade(before: Config | None, config: Config, changed: Sequence[str]) -> tuple[str, ...]:
+    """networkd and `mudroom network apply` leave an interface that is there as it is: what is to be different goes first."""
+    names = [name for path in changed if (name := networkd.made_by(path))]
+    if before is not None and _shape(before.dmz) != _shape(config.dmz):
+        names.append(before.dmz.interface)
+    return tuple(dict.fromkeys(names))
+
+
+def _shape(dmz: Dmz) -> tuple[str, ...]:
+    return (dmz.interface, dmz.mode, dmz.trunk, str(dmz.vlan_id)) if dmz.mode == "vlan" else (dmz.interface, dmz.mode)
 
 
 def _restarts(before: Config | None, config: Config) -> tuple[str, ...]:

@@ -92,12 +92,12 @@ def config_in_force(places: Places) -> Config | None:
         return None
 
 
-def own_ula(places: Places) -> str:
+def own_ula(places: Places, make: bool = True) -> str:
     """The box's own IPv6 prefix: made at its first setup, then always the same. Empty on a box that was set up without one."""
     try:
         return places.ula.read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        if places.in_force.exists():
+        if places.in_force.exists() or not make:
             return ""
         made = settings.make_ula(secrets.token_bytes(5))
         write(places.ula, made + "\n")

@@ -74,6 +74,29 @@ def rename(pairs: Iterable[tuple[str, str]]) -> list[str]:
     return with_netlink(work) if wanted else []
 
 
+def remove(names: Iterable[str]) -> list[str]:
+    """Remove bridges and VLAN interfaces of these names, so that they can be made anew. Returns what was done, in words.
+
+    Anything else of such a name, hardware above all, is left alone. Raises NetworkError.
+    """
+    wanted = list(names)
+
+    def work(ip: Any) -> list[str]:
+        done = []
+        for link in list(ip.get_links()):
+            name, info = str(link.get("ifname")), link.get("linkinfo")
+            if name in wanted and info and info.get("kind") in ("bridge", "vlan"):
+                try:
+                    ip.link("del", index=link["index"])
+                except NetlinkError as error:
+                    if error.code != errno.ENODEV:  # it went with the one below it
+                        raise NetworkError(f"{name} cannot be removed: {error}; run as root") from error
+                done.append(f"{name} removed, to be made anew")
+        return done
+
+    return with_netlink(work) if wanted else []
+
+
 def _rename(ip: Any, link: Any, now: str, then: str) -> None:
     index = link["index"]
     try:
