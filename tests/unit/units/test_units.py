@@ -68,7 +68,8 @@ def test_a_service_has_bounds(name: str) -> None:
 @every_service
 def test_a_service_stands_in_its_fence(name: str) -> None:
     unit = SERVICES[name]
-    assert {setting: unit.last("Service", setting) for setting in EVERY_FENCE} == EVERY_FENCE
+    allowed = {"ProtectHostname": "no"} if name == "mudroom-setup.service" else {}  # it names the box
+    assert {setting: unit.last("Service", setting) for setting in EVERY_FENCE} == EVERY_FENCE | allowed
     filters = unit.all("Service", "SystemCallFilter")
     assert filters[0].startswith("@system-service")
     denied = " ".join(each for each in filters if each.startswith("~"))
