@@ -5,7 +5,15 @@ What another edge renders (the DMZ's leases: gateway/network/dhcp.py) is added b
 
 from __future__ import annotations
 
-from gateway.box import doors, name, networkd
+from gateway.box import chrony, doors, lan_dnsmasq, name, networkd, sshd, updates
 from gateway.box.rendered import Renderer
 
-RENDERERS: tuple[Renderer, ...] = (doors.render, name.render, networkd.render)
+RENDERERS: tuple[Renderer, ...] = (
+    chrony.render,
+    doors.render,
+    lan_dnsmasq.render,
+    name.render,
+    networkd.render,
+    sshd.render,
+    updates.render,
+)

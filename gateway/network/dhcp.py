@@ -64,8 +64,9 @@ def write_hosts(config: Config, macs: Iterable[str]) -> None:
 
 
 def render(config: Config) -> str:
-    """dnsmasq.conf(5) for the DMZ; run as ``dnsmasq --conf-file=FILE`` (started as root, it becomes mudroom-dhcp).
+    """dnsmasq.conf(5) for the DMZ; run as mudroom-dhcp with CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE.
 
+    Never start it as root: it would become mudroom-dhcp too, but run its script as root.
     The environment variable MUDROOM_MUD names the folder of MUD URLs (``mud_folder``) to the recorder.
     """
     dmz = config.dmz
@@ -112,5 +113,4 @@ ra-param={dmz.interface},{ROUTER_ADVERTISEMENT_SECONDS},{ROUTER_LIFETIME_SECONDS
 
 # RFC 8520 section 10: a device may show where its MUD file lies. It is written down for the owner; nobody fetches it.
 dhcp-script={RECORDER}
-dhcp-scriptuser={user}
 """

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.home.client import Here
+from tests.home.house import house  # noqa: F401 - a fixture
 from tests.home.lab.__main__ import down, up
 from tests.home.staging import stage
 

@@ -178,6 +178,8 @@ def gateway_units() -> list[Unit]:
             "dhcp",
             layout.GATEWAY,
             ("dnsmasq", "--keep-in-foreground", f"--conf-file={folder}/dnsmasq.conf"),
+            user="mudroom-dhcp",
+            capabilities=("net_admin", "net_raw", "net_bind_service"),
             notifies=False,
             environment={"MUDROOM_MUD": str(layout.STATE / "state" / "dhcp" / "mud")},
         ),
