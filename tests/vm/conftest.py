@@ -16,7 +16,7 @@ from tests.vm.lab import disk, layout
 from tests.vm.lab.scene import Boot, Scene
 from tests.vm.lab.world import World
 
-ORDER = ("lab", "boot", "lan", "devices", "frames", "silence", "failing", "power", "provision", "vagrant")
+ORDER = ("lab", "boot", "lan", "devices", "frames", "sandbox", "silence", "failing", "power", "provision", "vagrant")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

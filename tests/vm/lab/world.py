@@ -192,6 +192,10 @@ class World:
         """A command in a namespace."""
         return run_in(namespace, *argv, timeout=timeout, cwd=cwd)
 
+    def bound(self, namespace: str, *argv: str, timeout: float = 30.0) -> Callable[[], Done]:
+        """The same, to be called later."""
+        return lambda: run_in(namespace, *argv, timeout=timeout)
+
     # --- how it is made ---
 
     def _resolvers(self) -> None:
