@@ -480,6 +480,8 @@ def _check_firewall(config: Config) -> None:
                 f"{name}.port: {forward.protocol} port {forward.port} is forwarded already (forward number {first + 1}); "
                 "take another port or remove one"
             )
+        if (forward.protocol, forward.port) == ("udp", 68):
+            raise ValueError(f"{name}.port: udp port 68 is where the box gets its own address from; take another port")
         if (forward.protocol, forward.port) == ("tcp", 22) and config.firewall.ssh_from_wan:
             raise ValueError(f"{name}.port: tcp port 22 is the box's own ssh (firewall.ssh_from_wan); take another port")
 

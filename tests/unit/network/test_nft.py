@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.config import Config, Firewall, Forward, Lan
 from gateway.network import nft
 
@@ -52,6 +54,11 @@ def test_a_forward_names_its_own_port_where_none_is_given() -> None:
     assert "tcp dport 8080 dnat ip to 192.168.77.10:80" in text
     assert "udp dport 5000 dnat ip to 192.168.77.11:5000" in text
     assert "{ tcp . 8080 . 192.168.77.10 . 80, udp . 5000 . 192.168.77.11 . 5000 } accept" in text
+
+
+def test_a_forward_never_takes_the_boxs_own_lease_away() -> None:
+    with pytest.raises(ValueError, match=r"firewall\.forwards\[0\]\.port: udp port 68 .*take another port"):
+        Config(firewall=Firewall(forwards=(Forward(protocol="udp", port=68, to="192.168.77.10"),)))
 
 
 def test_only_flows_between_lan_and_wan_are_carried_past_the_chains() -> None:
