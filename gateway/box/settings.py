@@ -23,14 +23,14 @@ from gateway.box import ports
 from gateway.box.lines import KeyPath, line_of, lines_of
 from gateway.box.notices import Notice, Severity
 from gateway.box.ports import Assignment, Port, PortError
-from gateway.config import Config
+from gateway.config import Config, ConfigError
 
 SIZE_MOST = 262_144  # bytes of a settings file
 ULA_SUBNETS = (("lan", "address6", 0x1), ("dmz", "address6", 0x2), ("dmz", "pool6", 0x7F))  # as in the defaults
 DESCRIBE = "`mudroom config describe` lists all settings"
 
 
-class SettingsError(ValueError):
+class SettingsError(ConfigError):
     """A settings file is wrong: ``FILE:LINE: setting: what is wrong; what to do``. ``line`` 0: it is not in the file."""
 
     def __init__(self, source: str, line: int, setting: str, problem: str) -> None:

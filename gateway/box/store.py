@@ -7,9 +7,10 @@ a boot without changes writes nothing to the disk. It must never decide what is 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,19 @@ class Places:
     @property
     def notices(self) -> Path:
         return self.run / "box" / "notices.json"
+
+
+@contextlib.contextmanager
+def alone(places: Places) -> Iterator[None]:
+    """Nobody else sets the box up meanwhile; waits for whoever does."""
+    lock = places.run / "box" / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def candidates(places: Places) -> list[Candidate]:

@@ -6,7 +6,9 @@ import contextlib
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,13 +22,17 @@ from gateway.box.rendered import File, Reload, Renderer
 from gateway.box.renderers import RENDERERS
 from gateway.box.setup import Outcome
 from gateway.box.store import Places
+from gateway.cli.clock import clock
 from gateway.cli.output import Json, plain, show
 from gateway.cli.state import State
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
 
 app = typer.Typer(help="Set the appliance up from its settings.", no_args_is_help=True)
+app.command()(clock)
 
+LINKS = (Reload.UNITS, Reload.HOST_NAME, Reload.NETWORKD_SELF, Reload.NETWORKD)
+INTERFACE_SECONDS = 10.0
 DMZ_DNSMASQ = "/run/mudroom/box/dmz-dnsmasq.conf"
 
 
@@ -47,7 +53,8 @@ def ports(context: typer.Context, as_json: Json = False) -> None:
 def setup() -> None:
     """Early at boot: put the settings into force, name the ports, write the files of everything that makes the router."""
     places, found = Places(), _ports()
-    outcome = box_setup.setup(places, found, _renderers(), _rename)
+    with store.alone(places):
+        outcome = box_setup.setup(places, found, _renderers(), _rename)
     _tell(outcome)
     if outcome.decision.config is not None:
         _admitted(outcome.decision.config)
@@ -66,24 +73,45 @@ def apply(
     """Put changed settings into force on a running box; only what changed is reloaded. Safe to repeat."""
     places, found = Places(), _ports()
     renderers = _renderers()
-    ula = store.own_ula(places)
-    decision = box_setup.decide(places, found, ula)
+    decision = box_setup.decide(places, found, store.own_ula(places, make=not check))
     if check:
         outcome = box_setup.preview(places, decision, renderers)
         _tell(outcome, would=True)
         if outcome.notices:
             raise typer.Exit(1)
         raise typer.Exit(3 if outcome.changes else 0)
-    outcome = box_setup.carry_out(places, decision, renderers, _rename)
-    store.write_notices(places, outcome.notices)
-    _tell(outcome)
-    if outcome.decision.config is not None:
-        _admitted(outcome.decision.config)
-        _reload(outcome)
-        if outcome.changes:
-            _network(outcome.decision.config)
+    with store.alone(places):
+        outcome = box_setup.carry_out(places, decision, renderers, _rename)
+        store.write_notices(places, outcome.notices)
+        _tell(outcome)
+        if outcome.decision.config is not None:
+            _live(outcome, outcome.decision.config)
     if outcome.notices:
         raise typer.Exit(1)
+
+
+def _live(outcome: Outcome, config: Config) -> None:
+    """Carry what was written into the running box: links first, then the DMZ and the firewall, then who stands on them."""
+    from gateway.network.links import remove
+
+    for line in remove(outcome.remade):
+        typer.echo(plain(line))
+    _admitted(config)
+    _reload(outcome, config, LINKS)
+    if outcome.remade:
+        _run(["networkctl", "reconfigure", *outcome.decision.assignment.names])
+    _await(config.lan.interface)
+    _network(config)  # always: an earlier call may have been cut short
+    _reload(outcome, config, [reload for reload in Reload if reload not in LINKS])
+    for unit in outcome.restarts:
+        _systemctl("try-restart", unit)
+
+
+def _await(interface: str) -> None:
+    """networkd makes the LAN's bridge a moment after it was told; what goes on without it says so itself."""
+    deadline = time.monotonic() + INTERFACE_SECONDS
+    while not Path("/sys/class/net", interface).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _ports() -> list[Port]:
@@ -145,30 +173,27 @@ def _host_name(config: Config) -> None:
             socket.sethostname(config.box.name)
 
 
-def _reload(outcome: Outcome) -> None:
-    """Tell everybody who must hear of a changed file, then restart our services whose settings changed."""
-    config = outcome.decision.config
-    for reload in Reload:
-        if reload not in outcome.reloads or reload is Reload.NOTHING:
+def _reload(outcome: Outcome, config: Config, among: Sequence[Reload]) -> None:
+    """Tell everybody who must hear of a changed file, in their order."""
+    for reload in among:
+        if reload not in outcome.reloads:
             continue
         match reload:
+            case Reload.NOTHING:
+                pass
             case Reload.UNITS:
                 _systemctl("daemon-reload")
             case Reload.HOST_NAME:
-                if config is not None:
-                    _host_name(config)
+                _host_name(config)
             case Reload.NETWORKD:
                 _run(["networkctl", "reload"])
             case Reload.SSH:
                 _systemctl("try-reload-or-restart", reload)
             case Reload.DOORS:
                 _systemctl("daemon-reload")
-                if config is not None:
-                    _doors(config.door.workers)
+                _doors(config.door.workers)
             case _:
                 _systemctl("try-restart", reload)
-    for unit in outcome.restarts:
-        _systemctl("try-restart", unit)
 
 
 def _doors(workers: int) -> None:
