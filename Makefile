@@ -4,7 +4,7 @@ SHELL := /bin/bash
 IN := ./image/userland run --
 PYTHON := $(IN) python3
 
-PY := gateway tests
+PY := gateway image tests
 SH := image/userland image/vagrant/join mudroom .ci/run tests/home/lab/udhcpc.sh gateway/network/record-mud-url
 C := $(wildcard ebpf/*.c ebpf/include/*.h)
 
@@ -54,6 +54,10 @@ lock: ## renew requirements*.lock (needs uv; versions follow pyproject.toml)
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements.lock
 	@uv pip compile --group dev -c requirements.lock --python-version 3.13 --python-platform x86_64-manylinux_2_40 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.lock
+
+.PHONY: flash
+flash: ## write the newest image to a disk, and prove it: sudo make flash DEV=/dev/sdX (IMAGE=… another one, FORCE=1 built-in disks)
+	@python3 -m image.flash $(DEV) $(if $(IMAGE),--image $(IMAGE)) $(if $(FORCE),--force)
 
 .PHONY: lab-up
 lab-up: setup ## start the virtual home and leave it running (/run/mudroom-lab/home.json describes it)

@@ -47,7 +47,7 @@ class Base:
 
 def box_packages(path: Path = BOX_PACKAGES) -> list[str]:
     """The package list of the role base (`base_packages`), the image's own."""
-    import yaml  # type: ignore[import-untyped]  # Debian ships no types for it
+    import yaml
 
     names = yaml.safe_load(path.read_text())["base_packages"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

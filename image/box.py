@@ -38,7 +38,6 @@ VAGRANTFILE = """\
 # This box is for trying: it has a key that everybody knows. Never use it as a router.
 Vagrant.configure("2") do |config|
   config.ssh.insert_key = false
-  config.vm.synced_folder ".", "/vagrant", disabled: true
   config.vm.provider :libvirt do |libvirt|
     libvirt.disk_bus = "virtio"
     libvirt.memory = 1536
