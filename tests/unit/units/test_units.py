@@ -102,6 +102,8 @@ def test_who_needs_no_network_has_none(name: str) -> None:
     assert unit.last("Service", "PrivateNetwork") == "yes"
     assert unit.last("Service", "RestrictAddressFamilies") == "AF_UNIX"
     assert unit.last("Service", "IPAddressDeny") == "any"
+    if name in ("mudroom-door@.service", "mudroom-names.service"):
+        assert (unit.last("Service", "PrivateUsers"), unit.last("Service", "PrivatePIDs")) == ("yes", "yes")
     assert unit.last("Service", "NoExecPaths").split() == ["/", "/tmp", "/var/tmp", "/dev/shm"]
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 WAIT = 3.0  # seconds for a connection or an answer
 STATE = "/var/lib/mudroom"
 RUN = "/run/mudroom"
+OURSELVES = {0, os.getpid()}  # 0: a parent outside of the process numbers that are shown
 LIBC = ctypes.CDLL(None, use_errno=True)
 X86_64 = {
     "ptrace": 101, "syslog": 103, "setuid": 105, "personality": 135, "pivot_root": 155, "adjtimex": 159, "chroot": 161,
@@ -153,7 +154,7 @@ def see_others() -> str:
 
 def memory_of_others() -> str:
     problems = [PermissionError(errno.ESRCH, "no other process is shown")]
-    for number in [1, os.getppid(), *others(), *_guessed()]:
+    for number in {1, os.getppid(), *others(), *_guessed()} - OURSELVES:
         try:
             with Path(f"/proc/{number}/mem").open("rb") as file:
                 file.seek(0x400000)
@@ -171,7 +172,7 @@ def _guessed() -> range:
 
 def signal_others() -> str:
     reached = []
-    for number in [1, *_guessed()]:
+    for number in {1, *_guessed()} - OURSELVES:
         with contextlib.suppress(OSError):
             os.kill(number, 0)
             reached.append(number)
@@ -181,6 +182,8 @@ def signal_others() -> str:
 
 
 def read_memory_of_pid_1() -> str:
+    if OURSELVES >= {1}:
+        raise ProcessLookupError(errno.ESRCH, "process 1 is this one: it has process numbers of its own")
     buffer = ctypes.create_string_buffer(8)
     local = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)
     remote = (ctypes.c_void_p * 2)(0x400000, 8)
@@ -264,8 +267,10 @@ def tries(targets: dict[str, list[tuple[str, str, int]]], worker: int) -> Iterat
     secrets = (
         f"{STATE}/signer/ca.key", f"{STATE}/ledger/ledger.db", f"{STATE}/dhcp/leases", "/etc/shadow",
         "/etc/ssh/ssh_host_ed25519_key", "/etc/mudroom/mudroom.toml", "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda",
-        "/proc/kcore", "/proc/kallsyms", "/proc/1/environ", "/proc/sys/kernel/core_pattern", "/boot/grub/grub.cfg",
+        "/proc/kcore", "/proc/kallsyms", "/proc/sys/kernel/core_pattern", "/boot/grub/grub.cfg",
     )  # fmt: skip
+    if 1 not in OURSELVES:
+        yield "read /proc/1/environ", lambda: read("/proc/1/environ")
     for path in (*secrets, f"{STATE}/registry.json", f"{STATE}/pki/ca.pem"):
         yield f"read {path}", lambda p=path: read(p)  # type: ignore[misc]
     for path in (f"{STATE}/signer", f"{STATE}/ledger", f"{STATE}/box", f"{RUN}/box", "/root", "/home", "/boot", "/var/log"):
