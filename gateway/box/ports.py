@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -31,6 +31,10 @@ class PortError(ValueError):
         self.problem = problem
 
 
+class PortGone(PortError):
+    """A port that the box was set up with is not there any more."""
+
+
 @dataclass(frozen=True)
 class Port:
     """A physical Ethernet port as it is found. ``path`` is its device's place below /sys/devices, without its name."""
@@ -41,6 +45,9 @@ class Port:
     index: int = 0  # which port of that device (dev_port)
     carrier: bool = False
     other_names: tuple[str, ...] = ()  # what it is also called (ip-link(8), altname)
+    rank: int = 0  # its position when the box was set up; 0 where nothing is remembered
+    new: bool = False  # it came after the box was set up
+    gone: bool = False  # the box was set up with it and it is not there
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Assignment:
     trunk: str = ""
     access: tuple[str, ...] = ()
     renames: tuple[tuple[str, str], ...] = ()  # (name now, name then), where they differ
+    remembered: bool = False  # whether the positions are those that the box was set up with
+    gone: tuple[PortGone, ...] = ()  # what is used for nothing, because it is not there any more
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,27 @@ class Use:
 def in_order(ports: Iterable[Port]) -> list[Port]:
     """The ports by position: as the PCI bus has them; what hangs on USB comes last, so that plugging it in moves nobody."""
 
-    def key(port: Port) -> tuple[bool, tuple[tuple[tuple[str, int], ...], ...], int, str]:
-        return "/usb" in port.path, tuple(_place(part) for part in port.path.split("/")), port.index, port.mac
+    def key(port: Port) -> tuple[int, bool, tuple[tuple[tuple[str, int], ...], ...], int, str]:
+        return port.rank, "/usb" in port.path, tuple(_place(part) for part in port.path.split("/")), port.index, port.mac
 
     return sorted(ports, key=key)
+
+
+def as_remembered(ports: Sequence[Port], macs: Sequence[str]) -> list[Port]:
+    """The ports at the positions that they had when the box was set up (``macs``, in order).
+
+    So a port that dies, or whose driver is late, never makes another one the WAN. One that is gone keeps its position; one that
+    is new comes after all others. Where none of the remembered ones is there (the disk moved to another machine), or
+    hardware addresses are not unique, nothing is remembered.
+    """
+    by_mac = {port.mac: port for port in ports}
+    if len(by_mac) < len(ports) or not by_mac.keys() & set(macs):
+        return list(ports)
+    known = [
+        replace(by_mac[mac], rank=rank) if mac in by_mac else Port("", mac, "", rank=rank, gone=True)
+        for rank, mac in enumerate(macs, 1)
+    ]
+    return known + [replace(port, rank=len(macs) + 1, new=True) for port in ports if port.mac not in macs]
 
 
 def _place(part: str) -> tuple[tuple[str, int], ...]:
@@ -87,12 +113,16 @@ def listing(ports: Sequence[Port]) -> str:
     if not ports:
         return "this box has no Ethernet port"
     return "this box has " + ", ".join(
-        f"{position}: {port.name} {port.mac} ({'link' if port.carrier else 'no link'})" for position, port in enumerate(ports, 1)
+        f"{position}: {port.name} {port.mac} ({_state(port)})".replace("  ", " ") for position, port in enumerate(ports, 1)
     )
 
 
+def _state(port: Port) -> str:
+    return "gone" if port.gone else "link" if port.carrier else "no link"
+
+
 def uses(config: Config, ports: Iterable[Port]) -> list[Use]:
-    """Everything that the settings use a port for. Raises PortError."""
+    """Everything that the settings use a port for, ports that are gone included. Raises PortError."""
     found = in_order(ports)
     dmz, lan, wan = config.dmz, config.lan, config.wan
     taken: list[Use] = []
@@ -129,6 +159,12 @@ def resolve(config: Config, ports: Iterable[Port]) -> Assignment:
     found = in_order(ports)
     taken = uses(config, found)
     _refuse_sharing(config, taken, found)
+    gone = tuple(
+        PortGone(use.setting, f"the port for the {use.words} ({use.port.mac}) has gone; {listing(found)}; {_GONE}")
+        for use in taken
+        if use.port.gone
+    )
+    taken = [use for use in taken if not use.port.gone]
     wan = next((use.port for use in taken if use.setting == "wan.port"), None)
     then = {port: port.name for port in found}
     if managed(config):
@@ -138,6 +174,8 @@ def resolve(config: Config, ports: Iterable[Port]) -> Assignment:
         elif wan is None:
             then |= {use.port: use.port.name for use in taken if use.setting == "wan.interface"}
         _refuse_names(config, set(then.values()), wan)
+    found, positions = [port for port in found if not port.gone], then
+    then = {port: positions[port] for port in found}
     named = {setting: tuple(then[use.port] for use in taken if use.setting == setting) for setting in _SETTINGS}
     return Assignment(
         names=tuple(then[port] for port in found),
@@ -147,7 +185,12 @@ def resolve(config: Config, ports: Iterable[Port]) -> Assignment:
         trunk=next(iter(named["dmz.trunk"]), ""),
         access=named["dmz.ports"] or named["dmz.interface"],
         renames=tuple((port.name, name) for port, name in then.items() if port.name != name),
+        remembered=any(port.rank for port in found),
+        gone=gone,
     )
+
+
+_GONE = "plug it in; where it is gone for good, run `mudroom box ports --anew`, then `mudroom box apply`"
 
 
 _SETTINGS = ("lan.ports", "dmz.trunk", "dmz.ports", "dmz.interface")
@@ -180,7 +223,7 @@ def rows(config: Config, ports: Iterable[Port]) -> list[dict[str, object]]:
             "position": position,
             "name": port.name,
             "mac": port.mac,
-            "link": port.carrier,
+            "link": _state(port),
             "use": ", ".join(f"{use.words} (VLAN {use.tag})" if use.tag > 0 else use.words for use in taken if use.port == port),
         }
         for position, port in enumerate(found, 1)
@@ -195,7 +238,7 @@ def _find(setting: str, spec: str, found: Sequence[Port]) -> Port:
     """The port that the owner's word means. Raises PortError."""
     remedy = "name one of these by its number, its hardware address or its name, or plug it in"
     if spec == LAST and found:
-        return found[-1]
+        return [port for port in found if not port.new][-1]
     if spec == REST:
         raise PortError(setting, f'"rest" is for lan.ports only; {listing(found)}; {remedy}')
     if MAC.match(spec):

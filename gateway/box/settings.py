@@ -136,6 +136,9 @@ def decide(candidates: Iterable[Candidate], found: Sequence[Port], ula: str = ""
             continue
         if notices:
             notices.append(Notice("in-force", Severity.WARNING, *_WORDS[candidate.origin]))
+        for gone in decision.assignment.gone:
+            problem, _, remedy = str(gone).partition("; ")
+            notices.append(Notice("ports", Severity.ERROR, problem, remedy.split("; ", 1)[-1]))
         return Decision(decision.origin, decision.text, decision.config, decision.assignment, tuple(notices))
     closed = "No settings are in force: the box is closed, and nothing passes."
     notices.append(Notice("in-force", Severity.ERROR, closed, "correct /etc/mudroom/mudroom.toml, then run `mudroom box apply`"))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.box import imports, networkd, partition, settings, store
-from gateway.box.notices import Notice, Severity
+from gateway.box.notices import Notice
 from gateway.box.ports import Port
 from gateway.box.rendered import Reload, Rendered, Renderer
 from gateway.box.settings import Decision
@@ -48,12 +48,13 @@ class Outcome:
 
 def decide(places: Places, found: Sequence[Port], ula: str) -> Decision:
     """Which settings come into force, without changing anything."""
-    return settings.decide(store.candidates(places), found, ula)
+    return settings.decide(store.candidates(places), store.with_memory(places, found), ula)
 
 
 def setup(places: Places, found: Sequence[Port], renderers: Sequence[Renderer], rename: Rename) -> Outcome:
     """At boot: take the partition's settings, put what is right into force, name the ports, write all files."""
     ula = store.own_ula(places)
+    found = store.with_memory(places, found)
     notices: list[Notice] = []
     device = partition.find(places.root, places.block)
     if device is not None:
@@ -72,6 +73,7 @@ def carry_out(places: Places, decision: Decision, renderers: Sequence[Renderer],
     words = list(rename(decision.assignment.renames))
     steps = store.put(places, _render(decision.config, decision, renderers))
     words += [f"{path} written" for path, _ in steps]
+    store.remember(places, decision)
     # last: services that start now must find their files
     if store.put_in_force(places, decision):
         words.append(f"{places.in_force} written: settings of {_origin(decision)} are in force")
@@ -104,13 +106,6 @@ def preview(places: Places, decision: Decision, renderers: Sequence[Renderer]) -
         decision.notices,
         _remade(before, decision.config, [path for path, _ in steps]),
     )
-
-
-def no_ports(found: Sequence[Port]) -> list[Notice]:
-    """A box without any Ethernet port: its drivers may be missing."""
-    if found:
-        return []
-    return [Notice("ports", Severity.ERROR, "No Ethernet port was found.", "see the kernel's log (dmesg) for its driver")]
 
 
 def _render(config: Config, decision: Decision, renderers: Sequence[Renderer]) -> list[Rendered]:

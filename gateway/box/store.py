@@ -16,8 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.box import partition, settings
+from gateway.box import partition, ports, settings
 from gateway.box.notices import Notice, encode
+from gateway.box.ports import Port
 from gateway.box.rendered import File, Link, Reload, Rendered
 from gateway.box.settings import Candidate, Decision, Origin, SettingsError
 from gateway.config import DEFAULT_PATH, Config, ConfigError, parse
@@ -50,6 +51,11 @@ class Places:
     @property
     def ula(self) -> Path:
         return self.state / "box" / "ula"
+
+    @property
+    def ports(self) -> Path:
+        """The hardware addresses of the ports that the box was set up with, in the order of their positions."""
+        return self.state / "box" / "ports.json"
 
     @property
     def rendered(self) -> Path:
@@ -116,6 +122,21 @@ def own_ula(places: Places, make: bool = True) -> str:
         made = settings.make_ula(secrets.token_bytes(5))
         write(places.ula, made + "\n")
         return made
+
+
+def with_memory(places: Places, found: Sequence[Port]) -> list[Port]:
+    """The ports at the positions that they had when the box was set up."""
+    try:
+        return ports.as_remembered(found, msgspec.json.decode(places.ports.read_bytes(), type=list[str]))
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return list(found)
+
+
+def remember(places: Places, decision: Decision) -> None:
+    """Remember the ports' positions, where nothing that is still true is remembered."""
+    assignment = decision.assignment
+    if decision.config is not None and ports.managed(decision.config) and not assignment.remembered:
+        write(places.ports, msgspec.json.encode([assignment.macs[name] for name in assignment.names]).decode() + "\n")
 
 
 def put_in_force(places: Places, decision: Decision) -> bool:

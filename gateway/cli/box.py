@@ -37,10 +37,16 @@ DMZ_DNSMASQ = "/run/mudroom/box/dmz-dnsmasq.conf"
 
 
 @app.command()
-def ports(context: typer.Context, as_json: Json = False) -> None:
+def ports(
+    context: typer.Context,
+    as_json: Json = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Forget the positions; the next apply counts anew")] = False,
+) -> None:
     """Show the hardware ports: position, name, hardware address, link, and what each is used for."""
     state: State = context.obj
-    found = _ports()
+    if anew:
+        Places().ports.unlink(missing_ok=True)
+    found = store.with_memory(Places(), _ports())
     try:
         rows = box_ports.rows(state.config, found)
     except box_ports.PortError as error:

@@ -119,3 +119,30 @@ def test_without_ports_in_the_settings_everything_keeps_its_name() -> None:
 
 def test_the_table_of_ports_says_what_each_is_for() -> None:
     assert [row["use"] for row in ports.rows(DEFAULTS, [ONE, TWO])] == ["WAN", "DMZ (VLAN 77), LAN"]
+
+
+# --- positions are remembered -----------------------------------------------------------------------------------------
+
+MACS = [one.mac for one in (ONE, TWO, THREE)]
+
+
+def test_a_port_that_is_gone_moves_no_other() -> None:
+    found = ports.resolve(DEFAULTS, ports.as_remembered([TWO, THREE], MACS))
+    assert (found.wan, found.lan, found.trunk, found.names) == ("", ("port2",), "port3", ("port2", "port3"))
+    (gone,) = found.gone
+    assert "wan.port: the port for the WAN (52:54:00:00:00:01) has gone" in str(gone)
+    assert "1: 52:54:00:00:00:01 (gone)" in str(gone)
+    late = ports.resolve(DEFAULTS, ports.as_remembered([ONE, TWO], MACS))
+    assert (late.wan, late.lan, late.trunk) == ("wan0", ("port2",), "")
+
+
+def test_a_new_port_moves_no_other_and_is_not_the_last() -> None:
+    early = Port("enp0s1", "52:54:00:00:00:0a", "pci0000:00/0000:00:01.0")
+    found = ports.resolve(DEFAULTS, ports.as_remembered([early, ONE, TWO, THREE], MACS))
+    assert (found.wan, found.lan, found.trunk) == ("wan0", ("port2", "port4"), "port3")
+
+
+def test_a_disk_in_another_machine_counts_anew() -> None:
+    assert ports.as_remembered([FOUR], MACS) == [FOUR]
+    twins = [ONE, Port("x", ONE.mac, THREE.path)]
+    assert ports.as_remembered(twins, MACS) == twins

@@ -89,6 +89,18 @@ def test_a_box_without_enough_ports_stays_closed_and_says_so(places: Places) -> 
     assert "the box is closed" in read_notices(places.notices)[-1].words
 
 
+def test_a_dead_port_leaves_the_others_where_they_were_and_is_said(places: Places) -> None:
+    own(places, GOOD)
+    boot(places)
+    outcome = boot(places, PORTS[1:])
+    assert outcome.decision.origin is Origin.OWNER
+    assert (outcome.decision.assignment.wan, outcome.decision.assignment.lan) == ("", ("port2",))
+    assert not (places.root / "run/systemd/network/05-mudroom-wan0.network").exists()
+    (notice,) = read_notices(places.notices)
+    assert (notice.topic, "has gone" in notice.words, "ports --anew" in notice.remedy) == ("ports", True, True)
+    assert boot(places).decision.assignment.wan == "wan0"
+
+
 def test_apply_names_what_changed_who_must_hear_and_what_is_restarted(places: Places) -> None:
     own(places, GOOD)
     boot(places)
