@@ -182,7 +182,7 @@ def signal_others() -> str:
 
 
 def read_memory_of_pid_1() -> str:
-    if OURSELVES >= {1}:
+    if 1 in OURSELVES:
         raise ProcessLookupError(errno.ESRCH, "process 1 is this one: it has process numbers of its own")
     buffer = ctypes.create_string_buffer(8)
     local = (ctypes.c_void_p * 2)(ctypes.addressof(buffer), 8)
