@@ -168,7 +168,7 @@ def units(found: Iterable[Unit]) -> list[Finding]:
         if unit.load in ("not-found", "masked", "error", "bad-setting"):
             says = f"{unit.name} is not installed as it should be ({unit.load})"
             result.append(wrong("units", says, "provision the box anew (playbooks/site.yml)"))
-        elif unit.active == "failed":
+        elif unit.active == "failed" or unit.sub == "auto-restart":
             result.append(wrong("units", f"{unit.name} failed ({unit.result})", LOG.format(unit.name)))
         elif unit.active not in ("active", "activating", "reloading"):
             result.append(
@@ -332,6 +332,13 @@ def updates(automatic: bool, last: float | None, failed: bool, now: float, up: f
             )
         ]
     return [fine("updates", "looked for in the last days")]
+
+
+def held(newer: Sequence[str]) -> Finding:
+    """``newer``: packages that move only together and by hand, of which the archive has a newer version."""
+    if not newer:
+        return fine("updates", "kernel, headers and bcc are the newest that are known")
+    return notice("updates", f"newer versions wait: {', '.join(newer)}", "run `mudroom-kernel-update` when a restart suits you")
 
 
 def memory(total: int, available: int, stalled: float) -> Finding:

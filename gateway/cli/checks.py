@@ -32,6 +32,7 @@ UNITS = (
     "mudroom-closed", "mudroom-setup", "mudroom-network", "mudroom-steering", "mudroom-signer", "mudroom-ledger",
     "mudroom-courier", "mudroom-names", "mudroom-dhcp", "mudroom-lan", "systemd-networkd", "systemd-resolved", "chrony", "ssh",
 )  # fmt: skip
+HELD = ("linux-image-amd64", "linux-headers-amd64", "python3-bpfcc", "libbpfcc")  # roles/updates moves them together only
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
 NO_SYSTEMD = "this is no machine run by systemd (the virtual home is not)"
 NET = Path("/sys/class/net")
@@ -395,10 +396,33 @@ def updates(box: Box) -> list[Finding]:
     return doctor.updates(box.config.updates.automatic, max(stamps, default=None), failed, time.time(), up)
 
 
+def held(box: Box) -> list[Finding]:
+    if not box.systemd:
+        return [absent("updates", NO_SYSTEMD)]
+    done = run("apt-cache", "policy", *HELD)  # what the last look at the archive found; asks nobody
+    if done is None or done.returncode:
+        raise OSError("apt-cache does not answer")
+    return [doctor.held(parse_policy(done.stdout))]
+
+
+def parse_policy(text: str) -> list[str]:
+    """The installed packages for which `apt-cache policy` names a newer candidate, as "name version"."""
+    newer, name, installed = [], "", ""
+    for line in text.splitlines():
+        key, _, value = line.strip().partition(": ")
+        if not line.startswith(" "):
+            name, installed = line.rstrip(":"), ""
+        elif key == "Installed":
+            installed = value
+        elif key == "Candidate" and installed not in ("", "(none)", value):
+            newer.append(f"{name} {value}")
+    return newer
+
+
 CHEAP: tuple[Check, ...] = (
     ports, wan, services, doors, record, units, kernel, disk, settings, memory, leases, reboot,
 )  # fmt: skip
-ALL: tuple[Check, ...] = (*CHEAP, owner_settings, resolves, clock, guards, chain, authority, certificates, updates)
+ALL: tuple[Check, ...] = (*CHEAP, owner_settings, resolves, clock, guards, chain, authority, certificates, updates, held)
 
 
 def perform(box: Box, checks: Sequence[Check] = ALL, seconds: float = SECONDS) -> list[Finding]:

@@ -94,6 +94,15 @@ def test_units_are_read_as_systemctl_prints_them() -> None:
     assert (gone.load, gone.restarts) == ("not-found", 0)
 
 
+def test_what_waits_is_read_as_apt_prints_it() -> None:
+    text = (
+        "linux-image-amd64:\n  Installed: 6.12.1-1\n  Candidate: 6.12.9-1\n  Version table:\n     6.12.9-1 500\n"
+        "python3-bpfcc:\n  Installed: 0.31\n  Candidate: 0.31\n  Version table:\n *** 0.31 500\n"
+        "libbpfcc:\n  Installed: (none)\n  Candidate: 0.31\n"
+    )
+    assert checks.parse_policy(text) == ["linux-image-amd64 6.12.9-1"]
+
+
 def test_addresses_and_routes_are_the_kernels() -> None:
     assert checks.addresses4("lo") in (["127.0.0.1/8"], [])
     assert checks.addresses4("nowhere0") == checks.addresses6("nowhere0") == checks.routes4("nowhere0") == []
