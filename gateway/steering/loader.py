@@ -18,6 +18,7 @@ from gateway.config import Config
 from gateway.steering import layout
 
 FLAGS = ["-Wno-unused-function"]
+COMPILER = ("libLLVM", "libclang", "libbcc", "libz3")  # 90 MB of code that runs once
 
 
 class LoadError(OSError):
@@ -151,9 +152,24 @@ class _Module:
         """Give the compiler's memory back; nothing is compiled after this."""
         self._bpf.free_bcc_memory()
         ctypes.CDLL(None).malloc_trim(0)
+        unmap_code(COMPILER)
 
     def close(self) -> None:
         self._bpf.cleanup()
+
+
+def unmap_code(libraries: tuple[str, ...]) -> None:
+    """Take the code of these libraries out of this process (madvise(2)).
+
+    It stays in the page cache while there is room, so that a restart is quick; what is called again is mapped again. Code
+    only: their data has been written to (relocations), and what the file says of it is no longer true.
+    """
+    libc = ctypes.CDLL(None)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, permissions, *_ = line.split(None, 2)
+        if permissions == "r-xp" and line.rpartition("/")[2].startswith(libraries):
+            first, last = (int(number, 16) for number in addresses.split("-"))
+            libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
 
 
 def program_id(fd: int) -> int:
