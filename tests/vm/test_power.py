@@ -55,7 +55,8 @@ def test_it_starts_again_closed_then_serving(vm: Scene, firmware: str) -> None:
         with Machine(vm.disk, layout.RUN / "bios", vm.world.nics, firmware="bios") as machine:
             seen = _start(vm, machine, before)
             vm.guest.run("test", "!", "-e", "/sys/firmware/efi")
-            machine.powerdown()
+            vm.guest.run("systemctl", "poweroff", check=False)
+            machine.wait_off(120)
     print(f"vm: {firmware} after a power cut, from kernel start: {seen.times}, from power-on: {seen.seconds}")
 
 

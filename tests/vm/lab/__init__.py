@@ -18,7 +18,7 @@ Everything runs as root in the forge (`./image/userland --forge run -- python3 -
             guest = Guest(layout.LAPTOP, "192.168.77.1", key, layout.RUN)
             guest.wait(); guest.run("systemctl", "is-active", "mudroom.target")
             guest.forget(); machine.save("ready")             # snapshot; later: guest.forget(); machine.restore("ready")
-            machine.cut(); machine.on(); machine.powerdown()  # SIGKILL of QEMU; boot; ACPI
+            machine.cut(); machine.on(); machine.powerdown()  # SIGKILL of QEMU; boot; ACPI (needs a logind)
 
 - `world.run(namespace, "curl", …)` runs a command as the laptop (`layout.LAPTOP`), as device n (`layout.namespace(n)`) or in the
   internet (`layout.INTERNET`); each namespace has one port, `eth0`. `tests.home.sockets.Capture(namespace)` records a wire.
