@@ -13,9 +13,9 @@ from typing import Annotated
 
 import typer
 
+from gateway.box import firststart, store
 from gateway.box import ports as box_ports
 from gateway.box import setup as box_setup
-from gateway.box import store
 from gateway.box.inventory import physical_ports
 from gateway.box.ports import Assignment, Port
 from gateway.box.rendered import File, Reload, Renderer
@@ -61,6 +61,8 @@ def setup() -> None:
     places, found = Places(), _ports()
     with store.alone(places):
         outcome = box_setup.setup(places, found, _renderers(), _rename)
+    with contextlib.suppress(OSError):  # a disk that cannot be written: doctor and console say so
+        firststart.make(places.state)
     _tell(outcome)
     if outcome.decision.config is not None:
         _admitted(outcome.decision.config)
