@@ -5,14 +5,47 @@ from __future__ import annotations
 import json
 import subprocess
 
-from tests.home.client import Here, eventually, mudroom, status_of
+from tests.home.client import GATEWAY_ENVIRONMENT, Here, eventually, mudroom, order, status_of
 from tests.home.lab import layout
+from tests.home.lab.home import MUDROOM
 
 
 def test_status_says_that_all_is_well(here: Here) -> None:
     rows = json.loads(mudroom("status", "--json"))
     assert {row["part"] for row in rows} >= {"network", "steering", "signer", "ledger"}
     assert all(row["ready"] for row in rows), rows
+
+
+def test_the_doctor_finds_nothing_wrong_in_a_home_that_works(here: Here) -> None:
+    findings = json.loads(mudroom("doctor", "--json"))
+    assert [finding for finding in findings if finding["severity"] == "wrong"] == []
+    parts = {finding["part"] for finding in findings}
+    assert parts >= {"network", "steering", "ledger", "doors", "kernel", "disk", "chain", "authority", "devices"}
+    assert "not applicable here" in next(finding["says"] for finding in findings if finding["part"] == "units")
+    assert mudroom("doctor").splitlines()[-1].endswith("fine.")
+
+
+def test_the_doctor_says_what_is_missing_and_what_to_do(here: Here) -> None:
+    order("stop", "ledger")
+    try:
+        done = subprocess.run(
+            ["ip", "netns", "exec", layout.GATEWAY, MUDROOM, "doctor"],
+            capture_output=True, text=True, env=GATEWAY_ENVIRONMENT, check=False,
+        )  # fmt: skip
+        assert done.returncode == 3
+        assert "WRONG  ledger: does not answer: it is not running" in done.stdout
+        assert "systemctl restart mudroom-ledger" in done.stdout
+        assert "Closed" in mudroom("console", "--once")
+    finally:
+        order("start", "ledger")
+    eventually(lambda: "WRONG" not in mudroom("doctor", check=False), "all is well again")
+
+
+def test_the_screen_says_that_the_home_is_protected(here: Here) -> None:
+    shown = mudroom("console", "--once")
+    assert "Mudroom is protecting this home." in shown
+    assert layout.LAN4.split("/")[0] in shown
+    assert "3 admitted" in shown
 
 
 def test_devices_lists_the_admitted(here: Here) -> None:
