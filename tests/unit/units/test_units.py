@@ -52,7 +52,8 @@ def test_a_service_comes_back_for_ever_with_growing_pauses(name: str) -> None:
 def test_a_daemon_is_watched(name: str) -> None:
     unit = SERVICES[name]
     assert unit.last("Service", "Type") == "notify"
-    assert 5 <= seconds(unit.last("Service", "WatchdogSec")) <= 60
+    most = 180 if name == "mudroom-console@.service" else 60  # one drawing of the console may take a minute
+    assert 5 <= seconds(unit.last("Service", "WatchdogSec")) <= most
 
 
 @every_service
