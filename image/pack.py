@@ -17,7 +17,8 @@ from image.grub import GrubError
 from image.layout import MIB, plan, root_size_for
 from image.normalise import normalise
 
-DEFAULT_LEVEL = 19
+# Measured on the image of 930 MB, processor seconds: 10 takes 31 (305 MB), 15 takes 200, 19 about 600 and is 13 % smaller.
+DEFAULT_LEVEL = 10
 
 
 def make_disk(tree: Path, target: Path, moment: int, *, root_size: int | None = None, seed: str | None = None) -> None:
