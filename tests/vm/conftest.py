@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.lab import disk, layout
+from tests.vm.lab import disk
 from tests.vm.lab.scene import Boot, Scene
 from tests.vm.lab.world import World
 
@@ -36,8 +36,6 @@ def world() -> Iterator[World]:
         pytest.skip("network namespaces need root")
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("no QEMU here: run in the forge, `make test-vm`")
-    shutil.rmtree(layout.RUN, ignore_errors=True)
-    layout.RUN.mkdir(parents=True)
     with World() as made:
         yield made
 

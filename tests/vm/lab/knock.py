@@ -22,8 +22,8 @@ from tests.vm.lab.trunk import tagged
 from tests.vm.lab.world import World
 
 DEVICE4, DEVICE6 = "10.77.0.222", "fd4d:7564:726d:2::222"
-TARGETS4 = (FOREIGN4, "203.0.113.66", "192.0.2.1", "192.168.77.100", "192.168.77.1")
-TARGETS6 = (FOREIGN6, "2001:db8:ffff::66", "2001:db8:0:1::1", "fd4d:7564:726d:1::1")
+TARGETS4 = (FOREIGN4, layout.TRACKER4, "192.0.2.1", "192.168.77.100", "192.168.77.1")
+TARGETS6 = (FOREIGN6, layout.TRACKER6, "2001:db8:0:1::1", "fd4d:7564:726d:1::1")
 
 
 def frames(source_mac: str, target_mac: str = layout.TRUNK_MAC) -> list[bytes]:

@@ -1,12 +1,13 @@
 """Who is where around the virtual machine: names, addresses, files. Pure values, nothing runs here.
 
-The internet's addresses are those of the virtual home (tests/home/lab/layout.py); namespaces and folders have names of
+The provider's addresses are those of the virtual home (tests/home/lab/layout.py); namespaces and folders have names of
 their own, so that both can stand side by side.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from tests.home.lab import layout as home
@@ -26,7 +27,12 @@ VLAN = 77
 # What the ISP leases to the guest.
 WAN4 = "192.0.2.100"
 WAN6_PREFIX = "2001:db8:0:1::/64"
-MIRROR4, MIRROR6 = "203.0.113.80", "2001:db8:ffff::80"  # a web site; also plays Debian's mirrors
+# Hosts that are found by name need global addresses: the guest's resolver drops answers from the documentation prefixes,
+# as from all that no public host can have (dnsmasq, stop-dns-rebind). They stand in our closed namespaces only.
+NET4, NET6 = "9.9.113.", "2620:fe:113::"
+MIRROR4, MIRROR6 = f"{NET4}80", f"{NET6}80"  # a web site; also plays Debian's mirrors
+TIME4, TIME6 = f"{NET4}123", f"{NET6}123"
+TRACKER4, TRACKER6 = f"{NET4}66", f"{NET6}66"
 MIRROR_NAME = "www.example"
 
 GATEWAY4, GATEWAY6 = "192.168.77.1", "fd4d:7564:726d:1::1"
@@ -36,6 +42,16 @@ DMZ4, DMZ6 = home.DMZ4, home.DMZ6
 def namespace(number: int) -> str:
     """The namespace of device ``number``."""
     return f"mudroom-vm-device-{number}"
+
+
+def vendors() -> tuple[home.Vendor, ...]:
+    """acme and the tracker, where they stand in this internet."""
+
+    def here(pair: tuple[str, str]) -> tuple[str, str]:
+        return NET4 + pair[0].rsplit(".", 1)[1], NET6 + pair[1].rsplit(":", 1)[1]
+
+    found = [vendor for vendor in home.Home().vendors if vendor.name in ("acme", "tracker")]
+    return tuple(replace(v, hosts={host: here(pair) for host, pair in v.hosts.items()}) for v in found)
 
 
 __all__ = ["CHECKOUT", "SAMPLES", "home"]

@@ -72,10 +72,10 @@ def tries(number: int) -> None:
     namespace = layout.namespace(number)
     for family, target, port in (
         (socket.AF_INET, FOREIGN4, 443),
-        (socket.AF_INET, "203.0.113.66", 4444),
+        (socket.AF_INET, layout.TRACKER4, 4444),
         (socket.AF_INET, "192.168.77.10", 9999),
         (socket.AF_INET6, FOREIGN6, 9999),
-        (socket.AF_INET6, "2001:db8:ffff::66", 443),
+        (socket.AF_INET6, layout.TRACKER6, 443),
     ):
         with contextlib.suppress(OSError), socket_in(namespace, family, socket.SOCK_DGRAM) as udp:
             udp.sendto(MARKER, (target, port))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
-from tests.home.lab.layout import RESOLVER4, RESOLVER6, TIME4, TIME6
+from tests.home.lab.layout import RESOLVER4, RESOLVER6
 from tests.home.sockets import Frame
 from tests.vm.lab import layout
 from tests.vm.lab.world import World
@@ -43,7 +43,7 @@ def kind(frame: Frame, world: World) -> str:
             return "dhcp"
         if far in ((RESOLVER4, 53), (RESOLVER6, 53)):
             return "dns"
-        if far in ((TIME4, 123), (TIME6, 123)):
+        if far in ((layout.TIME4, 123), (layout.TIME6, 123)):
             return "ntp"
     if frame.protocol == TCP:
         if far in ((RESOLVER4, 53), (RESOLVER6, 53)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from tests.vm.lab.machine import Nic
 from tests.vm.lab.taps import Tap
 from tests.vm.lab.trunk import Trunk
 
+LOCK = Path("/tmp/mudroom-vm.lock")  # /tmp is shared by all user lands of a host
 TESTS_PATH = {"PYTHONPATH": str(layout.CHECKOUT)}
 ISP = layout.home
 
@@ -34,7 +36,7 @@ ISP = layout.home
 class World:
     """All of it. A context manager.
 
-    ``devices``: who stands on the trunk; 1 is acme's standard device, 2 a local one, 3 a stranger.
+    ``folder``: is emptied first. ``devices``: who stands on the trunk; 1 is acme's standard device, 2 a local one, 3 a stranger.
     """
 
     def __init__(self, folder: Path = layout.RUN) -> None:
@@ -44,8 +46,7 @@ class World:
             Device(2, "local", "acme"),
             Device(3, "unknown", "acme"),
         )
-        everyone = layout.home.Home().vendors
-        self.vendors: tuple[Vendor, ...] = tuple(vendor for vendor in everyone if vendor.name in ("acme", "tracker"))
+        self.vendors = layout.vendors()
         self.trunk = Trunk(layout.VLAN)
         self.on_clear: list[Callable[[], None]] = []  # what parks a guest that holds the ports
         self._taps: list[Tap] = []
@@ -67,6 +68,8 @@ class World:
         self._stack.close()
 
     def _make(self) -> None:
+        self._lock()
+        shutil.rmtree(self.folder, ignore_errors=True)
         for name in ("log", "notify", "vendors", "internet", "devices", "leases"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         thread = threading.Thread(target=self._loop.run_forever, name="world", daemon=True)
@@ -86,6 +89,14 @@ class World:
         self._stack.enter_context(self.trunk)
         self._stack.callback(self._await, self._supervisor.stop_all())
         self._await(self._supervisor.start(*self._internet()))
+
+    def _lock(self) -> None:
+        """One world at a time: its namespaces have fixed names."""
+        lock = self._stack.enter_context(LOCK.open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another world of virtual machines is running (it holds {LOCK})") from None
 
     def _tap(self, namespace: str, mac: str, *, offload: bool = False) -> Tap:
         tap = Tap(namespace, layout.PORT, mac, offload=offload)
@@ -218,9 +229,9 @@ class World:
         lines = [
             f"address add {ISP.ISP4} dev {layout.PORT}",
             f"address add {ISP.ISP6} dev {layout.PORT} nodad",
-            *(f"address add {a}/24 dev {layout.PORT}" for a in (ISP.RESOLVER4, ISP.TIME4)),
-            *(f"address add {a}/64 dev {layout.PORT} nodad" for a in (ISP.RESOLVER6, ISP.TIME6)),
-            *(f"address add {a} dev lo" for a in (*hosts, layout.MIRROR4, layout.MIRROR6)),
+            f"address add {ISP.RESOLVER4}/24 dev {layout.PORT}",
+            f"address add {ISP.RESOLVER6}/64 dev {layout.PORT} nodad",
+            *(f"address add {a} dev lo" for a in (*hosts, layout.MIRROR4, layout.MIRROR6, layout.TIME4, layout.TIME6)),
         ]
         for line in lines:
             run("ip", "-n", layout.INTERNET, *line.split())
@@ -269,8 +280,8 @@ class World:
             f"dhcp-option=option6:dns-server,[{ISP.RESOLVER6}]",
             f"host-record={layout.MIRROR_NAME},{layout.MIRROR4},{layout.MIRROR6}",
             *(f"address=/debian.org/{a}" for a in (layout.MIRROR4, layout.MIRROR6)),
-            *(f"address=/pool.ntp.org/{a}" for a in (ISP.TIME4, ISP.TIME6)),
-            *(f"address=/time.example/{a}" for a in (ISP.TIME4, ISP.TIME6)),
+            *(f"address=/pool.ntp.org/{a}" for a in (layout.TIME4, layout.TIME6)),
+            *(f"address=/time.example/{a}" for a in (layout.TIME4, layout.TIME6)),
         ]
 
     def _vendor(self, vendor: Vendor, authority: papers.Authority) -> Unit:
