@@ -4,9 +4,15 @@ SHELL := /bin/bash
 IN := ./image/userland run --
 PYTHON := $(IN) python3
 
-PY := gateway image tests
-SH := image/userland image/vagrant/join mudroom .ci/run tests/home/lab/udhcpc.sh gateway/network/record-mud-url
+PY := gateway image tests playbooks
+SH := image/userland image/vagrant/join playbooks/roles/updates/files/root/usr/sbin/mudroom-kernel-update playbooks/roles/mudroom/files/root/usr/bin/mudroom mudroom .ci/run tests/home/lab/udhcpc.sh gateway/network/record-mud-url
 C := $(wildcard ebpf/*.c ebpf/include/*.h)
+
+# In the forge, where Ansible is. pip's one download may pass a proxy that this machine trusts: its bundle goes along, hashes decide.
+define in_forge
+bundle=$$(mktemp /tmp/mudroom-ca-XXXXXX) && trap 'rm -f "$$bundle"' EXIT && cat /etc/ssl/certs/ca-certificates.crt >"$$bundle" && \
+	PIP_CERT=$$bundle ./image/userland --forge run -- env ANSIBLE_CONFIG=playbooks/ansible.cfg $(1)
+endef
 
 .PHONY: help
 help: ## show this list
@@ -16,6 +22,28 @@ help: ## show this list
 .PHONY: setup
 setup: ## prepare the Debian 13 user land (three minutes the first time, then nothing)
 	@./image/userland setup
+
+.PHONY: forge
+forge: setup
+	@./image/userland --forge setup
+
+.PHONY: image
+image: forge ## build the disk image, its lists and the Vagrant box into image/out (five minutes, again three)
+	@$(call in_forge,ansible-playbook playbooks/image.yml)
+
+.PHONY: image-twice
+image-twice: forge ## build the image twice from nothing and compare every byte
+	@./image/userland --forge run -- bash -c 'rm -rf --one-file-system /var/cache/mudroom/base-*'
+	@$(call in_forge,MUDROOM_IMAGE_OUT=$(CURDIR)/image/out/first ansible-playbook playbooks/image.yml)
+	@./image/userland --forge run -- bash -c 'rm -rf --one-file-system /var/cache/mudroom/base-*'
+	@$(call in_forge,MUDROOM_IMAGE_OUT=$(CURDIR)/image/out/second ansible-playbook playbooks/image.yml)
+	@for file in image/out/first/*.img image/out/first/*.box image/out/first/*.json; do \
+		./image/userland --forge run -- python3 -m image.compare "$$file" "image/out/second/$${file##*/}" || exit 1; done
+
+.PHONY: provision
+provision: forge ## make the machines of INVENTORY into routers, over ssh (ARGS=--check only says what would change)
+	@test -n "$(INVENTORY)" || { echo "say which machines: make provision INVENTORY=playbooks/inventory/example"; exit 2; }
+	@$(call in_forge,ansible-playbook playbooks/site.yml -i $(INVENTORY) $(ARGS))
 
 .PHONY: demo
 demo: setup ## start the virtual home, send all kinds of traffic, tell what crossed and what did not
@@ -34,13 +62,16 @@ bench: setup ## measure steering and proxy against named peers (ten minutes; doc
 	@$(PYTHON) -m tests.bench
 
 .PHONY: lint
-lint: setup ## style, types, imports, C format, shell
+lint: forge ## style, types, imports, C format, shell, playbooks
 	@$(IN) ruff check $(PY)
 	@$(IN) ruff format --check $(PY)
 	@$(IN) mypy
 	@$(IN) lint-imports
 	@$(IN) clang-format --dry-run --Werror $(C)
 	@$(IN) shellcheck $(SH)
+	@./image/userland --forge run -- yamllint -c playbooks/.yamllint --strict playbooks
+	@./image/userland --forge run -- env ANSIBLE_CONFIG=playbooks/ansible.cfg ansible-lint --offline -q -c playbooks/.ansible-lint playbooks
+	@./image/userland --forge run -- python3 playbooks/tools/role_specs.py --check
 
 .PHONY: format
 format: setup ## rewrite Python and C in the house style

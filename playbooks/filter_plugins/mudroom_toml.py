@@ -6,6 +6,7 @@ tables) and refuses anything else, so that a wrong value in an inventory ends th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def _value(value: Any, where: str) -> str:
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             raise AnsibleFilterError(f"{where}: must be a finite number")
         return repr(float(value))
     if isinstance(value, str):

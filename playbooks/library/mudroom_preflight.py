@@ -26,7 +26,7 @@ options:
     type: dict
     required: true
   connection:
-    description: What SSH_CONNECTION says in the session (client address and port, own address and port); empty where it is no ssh.
+    description: What SSH_CONNECTION says in the session (client's address and port, own ones); empty where it is no ssh.
     type: str
     default: ""
   authorized_keys:
@@ -326,12 +326,16 @@ def main():
         keys = words["authorized_keys"] or len((words["settings"].get("box") or {}).get("ssh_keys", ()))
         if own and not keys:
             refusals.append(
-                "ssh will take keys only, and nobody has one here: set mudroom_box: {ssh_keys: [\"ssh-ed25519 …\"]}, or put your "
+                'ssh will take keys only, and nobody has one here: set mudroom_box: {ssh_keys: ["ssh-ed25519 …"]}, or put your '
                 "key into ~/.ssh/authorized_keys there"
             )
     python_apt = os.path.isdir("/usr/lib/python3/dist-packages/apt")
     module.exit_json(
-        changed=False, refusals=refusals, arrival=arrival, python_apt=python_apt, **{key: facts[key] for key in ("router", "ports")}
+        changed=False,
+        refusals=refusals,
+        arrival=arrival,
+        python_apt=python_apt,
+        **{key: facts[key] for key in ("router", "ports")},
     )
 
 

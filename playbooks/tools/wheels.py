@@ -23,7 +23,7 @@ LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 MOMENT = 315_532_800  # 1980-01-01, the earliest that every file system knows
 PYTHON = "3.13"
 # What Debian 13's glibc (2.41) accepts, newest first.
-PLATFORMS = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(41, 16, -1)) + ("manylinux2014_x86_64", "linux_x86_64")
+PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(41, 16, -1)), "manylinux2014_x86_64", "linux_x86_64")
 
 
 def fetch(folder: Path) -> None:
@@ -59,7 +59,9 @@ def main() -> None:
             try:
                 fetch(Path(folder))
             except subprocess.CalledProcessError as error:
-                sys.exit(f"wheels: pip download ended with {error.returncode}; it says above why (is the package index reachable?)")
+                sys.exit(
+                    f"wheels: pip download ended with {error.returncode}; it says above why (is the package index reachable?)"
+                )
             pack(Path(folder), target)
     print(name)
 
