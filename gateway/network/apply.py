@@ -21,7 +21,7 @@ from gateway import service
 from gateway.config import Config
 from gateway.network import nft
 from gateway.network import plan as plans
-from gateway.network.errors import NetworkError
+from gateway.network.errors import MissingPort, NetworkError
 from gateway.network.plan import (
     Action,
     Address,
@@ -60,11 +60,20 @@ def plan(config: Config) -> list[Step]:
 
 
 def apply(config: Config) -> list[Step]:
-    """Make the network as ``config`` asks for; returns what was done. Raises NetworkError, the guards in place."""
+    """Make the network as ``config`` asks for; returns what was done. Raises NetworkError, the guards in place.
+
+    Where a port of the devices is missing (MissingPort), the house gets what it needs all the same: a broken trunk must not
+    take the home's internet with it.
+    """
     want = _desired(config)
     done = _perform(plans.guards(want, observe(config, want.table.ruleset)))
     for _ in range(ROUNDS):
-        steps = plans.difference(config, want, observe(config, want.table.ruleset))
+        have = observe(config, want.table.ruleset)
+        try:
+            steps = plans.difference(config, want, have)
+        except MissingPort:
+            _perform(plans.house(config, want, have))
+            raise
         if not steps:
             return done
         done += _perform(steps)

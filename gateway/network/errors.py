@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class NetworkError(ValueError):
     """The network cannot be read or changed. The message names what, why and the remedy."""
+
+
+class MissingPort(NetworkError):
+    """An interface that the settings name is not there."""

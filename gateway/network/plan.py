@@ -12,7 +12,7 @@ from enum import StrEnum
 from ipaddress import ip_interface
 
 from gateway.config import Config
-from gateway.network.errors import NetworkError
+from gateway.network.errors import MissingPort, NetworkError
 
 # docs/architecture.md, "Marks, tables and rules"
 MARK_DOOR = 0x4D01
@@ -343,7 +343,7 @@ def guards(want: Desired, have: Observed) -> list[Step]:
 
 
 def difference(config: Config, want: Desired, have: Observed) -> list[Step]:
-    """The steps from ``have`` to ``want``, in order. Raises NetworkError where a port that must exist does not."""
+    """The steps from ``have`` to ``want``, in order. Raises MissingPort where a port that must exist does not."""
     _require_ports(config, have)
     steps = guards(want, have)
     if not _is_up(have, "lo"):
@@ -371,6 +371,23 @@ def difference(config: Config, want: Desired, have: Observed) -> list[Step]:
     for device in (*_ports(config), *_trunk(config), config.dmz.interface):  # what devices are plugged into comes up last
         if device in made or not _is_up(have, device):
             steps.append(Step(Action.SET, Up(device)))
+    return steps
+
+
+def house(config: Config, want: Desired, have: Observed) -> list[Step]:
+    """The part of the way that the house needs where the devices' ports are missing: the guards, the LAN and its way out."""
+    dmz = {config.dmz.interface, *_ports(config), *_trunk(config)}
+    lan = config.lan.interface
+    steps = guards(want, have)
+    steps += [
+        Step(Action.SET, setting)
+        for setting in want.sysctls
+        if not dmz & set(setting.path) and have.sysctls.get(setting.path, setting.value) != setting.value
+    ]
+    if lan in have.links:
+        steps += [Step(Action.ADD, a) for a in want.addresses if a.device == lan and a not in have.addresses]
+        if not _is_up(have, lan):
+            steps.append(Step(Action.SET, Up(lan)))
     return steps
 
 
@@ -413,14 +430,14 @@ def _require_ports(config: Config, have: Observed) -> None:
         wanted.append(("dmz.interface", config.dmz.interface))
     elif config.dmz.mode == "vlan":
         if not config.dmz.trunk:
-            raise NetworkError("dmz.trunk: mode vlan needs the trunk port's name; set it, or set dmz.mode to port or bridge")
+            raise MissingPort("dmz.trunk: mode vlan needs the trunk port's name; set it, or set dmz.mode to port or bridge")
         wanted.append(("dmz.trunk", config.dmz.trunk))
     else:
         wanted += [("dmz.ports", port) for port in config.dmz.ports]
     present = ", ".join(sorted(have.links)) or "none"
     for setting, device in wanted:
         if device not in have.links:
-            raise NetworkError(
+            raise MissingPort(
                 f"{setting}: there is no interface {device}; plug it in or correct the setting (present: {present})"
             )
 

@@ -27,6 +27,7 @@ from gateway.network.plan import (
     desired,
     difference,
     guards,
+    house,
     removal,
 )
 
@@ -151,6 +152,20 @@ def test_a_port_that_is_not_there_is_named(config: Config, links: set[str], erro
         steps(config, have)
     assert error in str(raised.value)
     assert guards(desired(config, "t"), have)  # what keeps devices in does not depend on it
+
+
+@pytest.mark.parametrize("config", [BRIDGE, VLAN])
+def test_the_house_has_its_network_though_the_devices_port_is_missing(config: Config) -> None:
+    forwarding = ("net", "ipv4", "ip_forward")
+    have = replace(BARE, links={"lan0": LinkState(up=False), "lo": LinkState(up=True)}, sysctls={forwarding: "0"})
+    found = house(config, desired(config, "t"), have)
+    parts = [step.part for step in found]
+    assert found[: len(guards(desired(config, "t"), have))] == guards(desired(config, "t"), have)
+    assert Sysctl(forwarding, "1") in parts
+    assert Up("lan0") in parts
+    assert {part.device for part in parts if isinstance(part, Address)} == {"lan0"}
+    assert not [part for part in parts if isinstance(part, Sysctl) and "dmz0" in part.path]
+    assert not [part for part in parts if isinstance(part, Bridge | Vlan | Port)]
 
 
 @pytest.mark.parametrize(("config", "kind"), [(BRIDGE, ""), (BRIDGE, "vlan"), (VLAN, "bridge"), (VLAN, "")])
