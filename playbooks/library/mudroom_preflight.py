@@ -142,7 +142,8 @@ def future(settings, ports):
             use("lan.ports", spec, "lan")
     if "rest" in specs:
         free = [name for name, roles in uses.items() if not roles]
-        for name in free or [name for name, roles in uses.items() if roles == {"trunk"}]:
+        shared = dmz.get("mode", "vlan") == "vlan"  # where no port is left, the LAN shares the trunk
+        for name in free or [name for name, roles in uses.items() if shared and "trunk" in roles]:
             uses[name].add("lan")
     return uses, missing
 
