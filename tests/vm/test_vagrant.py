@@ -130,7 +130,7 @@ def test_what_is_missing_is_said_with_the_remedy(vagrant: Vagrant, tmp_path: Pat
 
 def test_up(running: Vagrant) -> None:
     """Both machines start, and Vagrant reaches them; the box comes from the file, not from anywhere else."""
-    out = running.check("vagrant", "up", "router", "device", timeout=600)
+    out = running.check("vagrant", "up", "router", "device", timeout=840)
     assert "Adding box 'mudroom'" in out
     assert out.count("Machine booted and ready!") == 2
 
@@ -160,7 +160,7 @@ def test_doctor_speaks(running: Vagrant) -> None:
 
 def test_device_is_only_a_device(running: Vagrant) -> None:
     """The second machine is the same box with the router off: one tagged link, no door, no firewall, no way round."""
-    out = running.ssh("device", "systemctl is-active mudroom-door@0 mudroom-closed mudroom-setup; ip -br link; ip route")
+    out = running.ssh("device", "systemctl is-active mudroom.target mudroom-door@0 mudroom-closed mudroom-setup; ip -br link; ip route")
     assert "vlan77@" in out
     assert "dmz0" not in out
     assert not re.search(r"^active", out, re.MULTILINE)
