@@ -160,7 +160,9 @@ def test_doctor_speaks(running: Vagrant) -> None:
 
 def test_device_is_only_a_device(running: Vagrant) -> None:
     """The second machine is the same box with the router off: one tagged link, no door, no firewall, no way round."""
-    out = running.ssh("device", "systemctl is-active mudroom.target mudroom-door@0 mudroom-closed mudroom-setup; ip -br link; ip route")
+    out = running.ssh(
+        "device", "systemctl is-active mudroom.target mudroom-door@0 mudroom-closed mudroom-setup; ip -br link; ip route"
+    )
     assert "vlan77@" in out
     assert "dmz0" not in out
     assert not re.search(r"^active", out, re.MULTILINE)
