@@ -10,6 +10,8 @@ from tests.vm.lab import layout, watch
 from tests.vm.lab.scene import Boot, Scene
 from tests.vm.lab.traffic import MARKER
 
+pytestmark = pytest.mark.timeout(1200)  # the first test waits for the first start
+
 
 def test_nothing_comes_out_between_power_on_and_ready(first: Boot, scene: Scene) -> None:
     assert first.knocks > 200, "devices knocked all the time"

@@ -30,9 +30,12 @@ port = "1"
 
 [lan]
 ports = ["rest"]
+address6 = "fd4d:7564:726d:1::1/64" # without these three the box makes up a prefix of its own
 
 [dmz]
 trunk = "last"
+address6 = "fd4d:7564:726d:2::1/64"
+pool6 = "fd4d:7564:726d:7f::/64"
 """
 
 
