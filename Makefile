@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 IN := ./image/userland run --
+FORGE := ./image/userland --forge run --
 PYTHON := $(IN) python3
 
 PY := gateway image tests playbooks
@@ -11,34 +12,36 @@ C := $(wildcard ebpf/*.c ebpf/include/*.h)
 # In the forge, where Ansible is. pip's one download may pass a proxy that this machine trusts: its bundle goes along, hashes decide.
 define in_forge
 bundle=$$(mktemp /tmp/mudroom-ca-XXXXXX) && trap 'rm -f "$$bundle"' EXIT && cat /etc/ssl/certs/ca-certificates.crt >"$$bundle" && \
-	PIP_CERT=$$bundle ./image/userland --forge run -- env ANSIBLE_CONFIG=playbooks/ansible.cfg $(1)
+	PIP_CERT=$$bundle $(FORGE) env ANSIBLE_CONFIG=playbooks/ansible.cfg $(1)
 endef
 
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo; echo "Namespaces and eBPF need root: sudo make demo"
+	@echo; echo "Namespaces, eBPF and images need root: sudo make demo"
 
 .PHONY: setup
 setup: ## prepare the Debian 13 user land (three minutes the first time, then nothing)
 	@./image/userland setup
 
 .PHONY: forge
-forge: setup
+forge: setup ## prepare what builds and boots the image: Ansible, QEMU, Vagrant (two minutes more the first time, then nothing)
 	@./image/userland --forge setup
 
 .PHONY: image
 image: forge ## build the disk image, its lists and the Vagrant box into image/out (five minutes, again three)
+	@rm -f image/out/inputs.sha256
 	@$(call in_forge,ansible-playbook playbooks/image.yml)
+	@python3 -m image.inputs record image/out
 
 .PHONY: image-twice
 image-twice: forge ## build the image twice from nothing and compare every byte
-	@./image/userland --forge run -- bash -c 'rm -rf --one-file-system /var/cache/mudroom/base-*'
+	@$(FORGE) bash -c 'rm -rf --one-file-system /var/cache/mudroom/base-*'
 	@$(call in_forge,MUDROOM_IMAGE_OUT=$(CURDIR)/image/out/first ansible-playbook playbooks/image.yml)
-	@./image/userland --forge run -- bash -c 'rm -rf --one-file-system /var/cache/mudroom/base-*'
+	@$(FORGE) bash -c 'rm -rf --one-file-system /var/cache/mudroom/base-*'
 	@$(call in_forge,MUDROOM_IMAGE_OUT=$(CURDIR)/image/out/second ansible-playbook playbooks/image.yml)
 	@for file in image/out/first/*.img image/out/first/*.box image/out/first/*.json; do \
-		./image/userland --forge run -- python3 -m image.compare "$$file" "image/out/second/$${file##*/}" || exit 1; done
+		$(FORGE) python3 -m image.compare "$$file" "image/out/second/$${file##*/}" || exit 1; done
 
 .PHONY: provision
 provision: forge ## make the machines of INVENTORY into routers, over ssh (ARGS=--check only says what would change)
@@ -50,8 +53,14 @@ demo: setup ## start the virtual home, send all kinds of traffic, tell what cros
 	@$(PYTHON) -m tests.home.demo
 
 .PHONY: test
-test: setup lint ## everything: lint, types, unit, eBPF and virtual-home tests
-	@$(PYTHON) -m pytest tests
+test: setup lint ## everything: lint, types, unit, eBPF and virtual-home tests, then the image in virtual machines
+	@$(PYTHON) -m pytest tests --ignore=tests/vm
+	@$(MAKE) --no-print-directory test-vm
+
+.PHONY: test-vm
+test-vm: forge ## build the image (or reuse it where nothing changed), boot it, provision a stock Debian, try Vagrant
+	@python3 -m image.inputs check image/out || $(MAKE) --no-print-directory image
+	@$(FORGE) python3 -m pytest tests/vm tests/image tests/unit/units tests/unit/image tests/unit/playbooks
 
 .PHONY: test-unit
 test-unit: setup ## the tests that need neither namespaces nor eBPF
@@ -69,9 +78,9 @@ lint: forge ## style, types, imports, C format, shell, playbooks
 	@$(IN) lint-imports
 	@$(IN) clang-format --dry-run --Werror $(C)
 	@$(IN) shellcheck $(SH)
-	@./image/userland --forge run -- yamllint -c playbooks/.yamllint --strict playbooks
-	@./image/userland --forge run -- env ANSIBLE_CONFIG=playbooks/ansible.cfg ansible-lint --offline -q -c playbooks/.ansible-lint playbooks
-	@./image/userland --forge run -- python3 playbooks/tools/role_specs.py --check
+	@$(FORGE) yamllint -c playbooks/.yamllint --strict playbooks
+	@$(FORGE) env ANSIBLE_CONFIG=playbooks/ansible.cfg ansible-lint --offline -q -c playbooks/.ansible-lint playbooks
+	@$(FORGE) python3 playbooks/tools/role_specs.py --check
 
 .PHONY: format
 format: setup ## rewrite Python and C in the house style
@@ -105,4 +114,5 @@ shell: setup ## a shell in the user land (in the virtual home: ip netns exec mud
 
 .PHONY: clean
 clean: ## remove the prepared user land from the cache
+	@./image/userland --forge clean
 	@./image/userland clean
