@@ -143,7 +143,8 @@ def future(settings, ports):
     if "rest" in specs:
         free = [name for name, roles in uses.items() if not roles]
         shared = dmz.get("mode", "vlan") == "vlan"  # where no port is left, the LAN shares the trunk
-        for name in free or [name for name, roles in uses.items() if shared and "trunk" in roles]:
+        mine = free or [name for name, roles in uses.items() if "lan" in roles]
+        for name in mine or [name for name, roles in uses.items() if shared and "trunk" in roles]:
             uses[name].add("lan")
     return uses, missing
 
