@@ -10,7 +10,7 @@ import base64
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -36,6 +36,8 @@ Positive = Annotated[int, Meta(ge=1)]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 # Which hardware port: its position ("1" is the first in PCI order), "last", "rest" (LAN only), a MAC address, or a name.
 PortSpec = Annotated[str, Meta(min_length=1, max_length=17)]
+FOLDER_PATTERN = r"^/[A-Za-z0-9._/-]+$"  # it is written into other programs' files
+NOT_INTERFACES = ("lo", "all", "default")  # the loopback, and what /proc/sys/net calls every interface and the coming ones
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"  # RFC 1123 section 2.1
 DOMAIN_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$"
 MAC_PATTERN = r"^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$"
@@ -64,8 +66,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Paths(Section, frozen=True, kw_only=True):
     """Where the gateway keeps what it must not lose, and its sockets."""
 
-    state: Annotated[str, Meta(description="what survives a restart: registry, CA, ledger")] = "/var/lib/mudroom"
-    run: Annotated[str, Meta(description="sockets of the running processes")] = "/run/mudroom"
+    state: Annotated[str, Meta(pattern=FOLDER_PATTERN, description="what survives a restart: registry, CA, ledger")] = (
+        "/var/lib/mudroom"
+    )
+    run: Annotated[str, Meta(pattern=FOLDER_PATTERN, description="sockets of the running processes")] = "/run/mudroom"
 
     @property
     def registry(self) -> Path:
@@ -382,6 +386,15 @@ def _type_name(hint: Any) -> str:
 
 def _check(config: Config) -> None:
     """Rules that span settings. msgspec turns the ValueError into its ValidationError. Messages begin with the setting."""
+    for name, text in _texts(config):
+        _check_text(name, text)
+    for name, interface in (
+        ("wan.interface", config.wan.interface),
+        ("lan.interface", config.lan.interface),
+        ("dmz.interface", config.dmz.interface),
+    ):
+        if interface in NOT_INTERFACES:
+            raise ValueError(f"{name}: {interface} means something else to the kernel; choose another name, like the default")
     _check_wan(config.wan)
     _check_networks(config)
     _check_firewall(config)
@@ -395,6 +408,36 @@ def _check(config: Config) -> None:
     names = [config.wan.interface, config.lan.interface, config.dmz.interface]
     if len(set(names)) != len(names):
         raise ValueError(f"wan, lan and dmz need interfaces of their own; they are {', '.join(names)}; rename one")
+
+
+def _texts(config: Config) -> Iterator[tuple[str, str]]:
+    """Every text in the settings with its dotted name."""
+
+    def inside(name: str, value: object) -> Iterator[tuple[str, str]]:
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, msgspec.Struct):
+            for field in value.__struct_fields__:
+                yield from inside(f"{name}.{field}" if name else field, getattr(value, field))
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                yield from inside(f"{name}[{index}]", item)
+
+    return inside("", config)
+
+
+def _check_text(name: str, text: str) -> None:
+    """Texts go into other programs' files, a line each: nothing may end a line early, or add one.
+
+    A pattern's ``$`` lets a line's end pass, and ipaddress takes anything for an IPv6 address's zone (RFC 4007 section 11).
+    """
+    if not name.startswith("box.ssh_keys") and not text.isprintable():
+        raise ValueError(f"{name}: holds a line's end or another character that cannot be printed; remove it")
+    address, percent, zone = text.partition("%")
+    if not percent or name == "courier.authorities" or name.startswith("box.ssh_keys"):
+        return
+    if not name.startswith("wan.name_servers") or not re.match(INTERFACE_PATTERN, zone):
+        raise ValueError(f"{name}: `%` and what follows it do not belong here; set {address or 'an address'} alone")
 
 
 def _check_wan(wan: Wan) -> None:

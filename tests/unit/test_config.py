@@ -32,6 +32,16 @@ def test_an_empty_file_means_all_defaults() -> None:
         ("wan = 3", ["wan"]),
         ("[wan", ["not TOML"]),
         ("[ledger]\nbypass = true", ["ledger", "bypass"]),
+        # what would become a line, or a rule, of its own in networkd's, dnsmasq's, chrony's or nft's file
+        ('[wan]\nname_servers = ["fe80::1%x\\n[Route]\\nGateway=10.0.0.1"]', ["wan.name_servers[0]", "remove it"]),
+        ('[firewall]\nssh_from_wan = ["fe80::1%x; accept"]', ["firewall.ssh_from_wan[0]", "%"]),
+        ('[lan]\naddress6 = "fd4d::1%lan0/64"', ["lan.address6", "%", "fd4d::1"]),
+        ('[time]\nservers = ["pool.example\\n"]', ["time.servers[0]", "line's end"]),
+        ('[lan]\ninterface = "lan0\\n"', ["lan.interface", "line's end"]),
+        ('[lan]\ndomain = "home.arpa\\n"', ["lan.domain", "line's end"]),
+        ('[paths]\nstate = "/var/lib/mudroom\\ndhcp-script=/tmp/x"', ["paths.state"]),
+        ('[lan]\ninterface = "lo"', ["lan.interface", "another name"]),
+        ('[wan]\ninterface = "all"', ["wan.interface", "another name"]),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(text: str, words: list[str]) -> None:
@@ -40,6 +50,10 @@ def test_a_wrong_setting_is_refused_by_name(text: str, words: list[str]) -> None
     assert str(caught.value).startswith("box.toml: ")
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_name_server_of_the_link_names_its_interface() -> None:
+    assert parse('[wan]\nname_servers = ["fe80::1%wan0"]').wan.name_servers == ("fe80::1%wan0",)
 
 
 def test_a_named_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
