@@ -7,6 +7,8 @@ nothing here starts dnsmasq.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,22 +36,38 @@ def mud_urls(config: Config) -> dict[str, str]:
         return {}
     found = {}
     for entry in sorted(folder.iterdir()):
-        if len(entry.name) == 17 and entry.is_file():
-            url = entry.read_text(encoding="ascii", errors="replace")[: MUD_URL_MOST + 1].strip()
+        if len(entry.name) == 17:
+            url = _start(entry).decode("ascii", errors="replace").strip()
             if url.startswith("https://") and url.isprintable():
                 found[entry.name.lower()] = url
     return found
 
 
+def _start(file: Path) -> bytes:
+    """What a regular file begins with; nothing of anything else. The folder is dnsmasq's, which devices speak to."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as opened:  # noqa: PTH123 - of a descriptor
+            return opened.read(MUD_URL_MOST + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    except OSError:
+        return b""
+
+
 def hosts_folder(config: Config) -> Path:
-    """Where dnsmasq finds the hardware addresses of admitted devices (dhcp-hostsdir): one file for each."""
-    return config.paths.leases.parent / "hosts"
+    """Where dnsmasq finds the hardware addresses of admitted devices (dhcp-hostsdir): one file for each.
+
+    Root writes and removes files there, so it is in no folder of dnsmasq's: an intruder in it could put a link in the way.
+    """
+    return Path(config.paths.run, "box", "dhcp-hosts")
 
 
 def write_hosts(config: Config, macs: Iterable[str]) -> None:
     """Tell dnsmasq which hardware addresses are admitted; it takes up new files by itself, removed ones at its next start."""
     folder = hosts_folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
+    for made in (folder.parent.parent, folder.parent, folder):  # dnsmasq must get there, whatever the caller's umask
+        if not made.exists():
+            made.mkdir(parents=True)
+            made.chmod(0o755)
     wanted = {mac.replace(":", "-"): mac for mac in macs}
     for entry in folder.iterdir():
         if entry.name not in wanted:

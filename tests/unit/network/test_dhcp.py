@@ -50,6 +50,33 @@ def test_admitted_devices_are_listed_one_file_each(config: Config) -> None:
     assert file.stat().st_mode & 0o777 == 0o644
 
 
+def test_root_writes_in_no_folder_of_dnsmasqs(config: Config) -> None:
+    """An intruder in dnsmasq could lay links there: root would empty, overwrite or open up whatever they lead to."""
+    theirs = config.paths.leases.parent
+    assert theirs not in dhcp.hosts_folder(config).parents
+    assert f"dhcp-hostsdir={dhcp.hosts_folder(config)}" in dhcp.render(config)
+
+
+def test_the_list_can_be_read_by_dnsmasq_whoever_made_it(config: Config) -> None:
+    before = os.umask(0o077)
+    try:
+        dhcp.write_hosts(config, [MAC])
+    finally:
+        os.umask(before)
+    folder = dhcp.hosts_folder(config)
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o755, 0o755]
+
+
+def test_only_regular_files_hold_mud_urls(config: Config, tmp_path: Path) -> None:
+    folder = dhcp.mud_folder(config)
+    folder.mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("https://not.for.you/")
+    (folder / "02:00:00:00:00:02").symlink_to(secret)
+    os.mkfifo(folder / "02:00:00:00:00:03")
+    assert dhcp.mud_urls(config) == {}
+
+
 def record(folder: Path, action: str, mac: str, url: bytes | None) -> None:
     environment: dict[bytes, bytes] = {b"MUDROOM_MUD": os.fsencode(folder)}
     if url is not None:
@@ -59,7 +86,9 @@ def record(folder: Path, action: str, mac: str, url: bytes | None) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return Config(paths=Paths(state=str(tmp_path)))
+    config = Config(paths=Paths(state=str(tmp_path / "state"), run=str(tmp_path / "run")))
+    config.paths.leases.parent.mkdir(parents=True)
+    return config
 
 
 @pytest.mark.parametrize("url", [b"https://acme.example/mud.json", b"https://a/" + b"x" * 245])
