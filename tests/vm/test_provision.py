@@ -101,25 +101,9 @@ def machine(alone: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     raw = folder / "stock.img"
     assert stock.main(["--out", str(raw), "--key", str(public)]) == 0
     _archive()
+    serve = ("python3", "-m", "http.server", "--bind", layout.MIRROR4, "--directory", str(ARCHIVE), "8080")
     server = subprocess.Popen(
-        (
-            "ip",
-            "netns",
-            "exec",
-            layout.INTERNET,
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "--",
-            "python3",
-            "-m",
-            "http.server",
-            "--bind",
-            layout.MIRROR4,
-            "--directory",
-            str(ARCHIVE),
-            "8080",
-        ),
+        ("ip", "netns", "exec", layout.INTERNET, "setpriv", "--pdeathsig", "KILL", "--", *serve),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
