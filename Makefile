@@ -70,6 +70,10 @@ test-unit: setup ## the tests that need neither namespaces nor eBPF
 bench: setup ## measure steering and proxy against named peers (ten minutes; docs/benchmarks.md)
 	@$(PYTHON) -m tests.bench
 
+.PHONY: bench-vm
+bench-vm: forge ## measure the image: size, build, start, memory, forwarding (half an hour; docs/benchmarks.md)
+	@$(call in_forge,python3 -m tests.bench.appliance)
+
 .PHONY: lint
 lint: forge ## style, types, imports, C format, shell, playbooks
 	@$(IN) ruff check $(PY)
