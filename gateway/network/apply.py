@@ -187,6 +187,7 @@ def _rule(found: Any) -> Rule:
         iif=str(found.get("iifname") or ""),
         mark=int(found.get("fwmark") or 0),
         table=0 if found["action"] == BLACKHOLE else int(found.get("table") or 0),
+        to=f"{found.get('dst')}/{found['dst_len']}" if found.get("dst") else "",
     )
 
 
@@ -303,6 +304,9 @@ def _do(ip: Any, step: Step) -> None:
             spec: dict[str, Any] = {"family": FAMILY[rule.family], "priority": rule.priority}
             if rule.iif:
                 spec["iifname"] = rule.iif
+            if rule.to:
+                bare, length = rule.to.split("/")
+                spec |= {"dst": bare, "dst_len": int(length)}
             if rule.mark:
                 spec |= {"fwmark": rule.mark, "fwmask": 0xFFFF_FFFF}
             spec |= {"table": rule.table} if rule.table else {"action": "blackhole"}

@@ -19,11 +19,13 @@ MARK_DOOR = 0x4D01
 MARK_REPLY = 0x4D02
 TABLE_DOOR = 7701
 TABLE_REPLY = 7702
+TABLE_HOME = 7703
 PRIORITY_DOOR = 7700
 PRIORITY_REPLY = 7701
 PRIORITY_BLACKHOLE = 7709
-PRIORITIES = range(PRIORITY_DOOR, PRIORITY_BLACKHOLE + 1)  # ours alone: whatever else stands there is removed
-TABLES = (TABLE_DOOR, TABLE_REPLY)
+PRIORITY_HOME = 7710  # behind the blackhole: nothing that a device sent gets as far
+PRIORITIES = range(PRIORITY_DOOR, PRIORITY_HOME + 1)  # ours alone: whatever else stands there is removed
+TABLES = (TABLE_DOOR, TABLE_REPLY, TABLE_HOME)
 FAMILIES = (4, 6)
 
 
@@ -45,18 +47,24 @@ class Firewall(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """A policy rule for packets that come in through ``iif``; ``table`` 0 means blackhole, ``mark`` 0 any."""
+    """A policy rule for packets that come in through ``iif`` (empty: any) and go ``to`` a prefix (empty: anywhere).
+
+    ``table`` 0 means blackhole, ``mark`` 0 any.
+    """
 
     family: int
     priority: int
     iif: str
     mark: int = 0
     table: int = 0
+    to: str = ""
 
     def __str__(self) -> str:
         mark = f" fwmark {self.mark:#x}" if self.mark else ""
+        to = f" to {self.to}" if self.to else ""
+        iif = f" iif {self.iif}" if self.iif else ""
         action = f"lookup {self.table}" if self.table else "blackhole"
-        return f"rule{mark} iif {self.iif} {action} (IPv{self.family})"
+        return f"rule{mark}{to}{iif} {action} (IPv{self.family})"
 
 
 @dataclass(frozen=True)
@@ -221,6 +229,10 @@ def desired(config: Config, ruleset: str) -> Desired:
     """The network that ``config`` asks for; ``ruleset`` comes from nft.render."""
     dmz, lan = config.dmz, config.lan
     lans = {4: str(lan.ipv4.network), 6: str(lan.ipv6.network)}
+    homes = {
+        4: {lan.interface: lans[4], dmz.interface: str(dmz.ipv4.network)},
+        6: {lan.interface: lans[6], dmz.interface: str(dmz.ipv6.network)},
+    }
     return Desired(
         guards=tuple(Rule(family, PRIORITY_BLACKHOLE, dmz.interface) for family in FAMILIES),
         table=Table(ruleset),
@@ -231,6 +243,7 @@ def desired(config: Config, ruleset: str) -> Desired:
                 Route(family, TABLE_DOOR, "local", "default", "lo"),
                 Route(family, TABLE_REPLY, "blackhole", "default"),
                 Route(family, TABLE_REPLY, "unicast", lans[family], lan.interface),
+                *(Route(family, TABLE_HOME, "unicast", prefix, device) for device, prefix in homes[family].items()),
             )
         ),
         rules=tuple(
@@ -239,6 +252,8 @@ def desired(config: Config, ruleset: str) -> Desired:
             for rule in (
                 Rule(family, PRIORITY_DOOR, dmz.interface, MARK_DOOR, TABLE_DOOR),
                 Rule(family, PRIORITY_REPLY, dmz.interface, MARK_REPLY, TABLE_REPLY),
+                # The way home is ours to say: a longer prefix from the WAN's DHCP or router advertisement changes nothing.
+                *(Rule(family, PRIORITY_HOME, "", 0, TABLE_HOME, prefix) for prefix in homes[family].values()),
             )
         ),
         addresses=tuple(
@@ -364,13 +379,16 @@ def difference(config: Config, want: Desired, have: Observed) -> list[Step]:
     ]
     if not _is_up(have, config.lan.interface):
         steps.append(Step(Action.SET, Up(config.lan.interface)))
-    steps += [Step(Action.ADD, route) for route in want.routes if route not in have.routes]
+    dmz = config.dmz.interface
+    new = [Step(Action.ADD, route) for route in want.routes if route not in have.routes or (route.device == dmz and dmz in made)]
+    steps += [step for step in new if step.part.device != dmz]  # type: ignore[union-attr]
     steps += [Step(Action.ADD, rule) for rule in want.rules if rule not in have.rules]
     steps += [Step(Action.REMOVE, r, "not ours") for r in sorted(have.routes - set(want.routes), key=str)]
     steps += [Step(Action.REMOVE, r, "not ours") for r in sorted(have.rules - {*want.rules, *want.guards}, key=str)]
     for device in (*_ports(config), *_trunk(config), config.dmz.interface):  # what devices are plugged into comes up last
         if device in made or not _is_up(have, device):
             steps.append(Step(Action.SET, Up(device)))
+    steps += [step for step in new if step.part.device == dmz]  # type: ignore[union-attr] # a link that is down takes none
     return steps
 
 
@@ -388,6 +406,8 @@ def house(config: Config, want: Desired, have: Observed) -> list[Step]:
         steps += [Step(Action.ADD, a) for a in want.addresses if a.device == lan and a not in have.addresses]
         if not _is_up(have, lan):
             steps.append(Step(Action.SET, Up(lan)))
+        steps += [Step(Action.ADD, r) for r in want.routes if r.table == TABLE_HOME and r.device == lan and r not in have.routes]
+    steps += [Step(Action.ADD, rule) for rule in want.rules if rule.priority == PRIORITY_HOME and rule not in have.rules]
     return steps
 
 
@@ -417,7 +437,8 @@ def removal(config: Config, have: Observed) -> list[Step]:
     ]
     last = sorted(have.rules, key=lambda rule: (rule.priority, rule.family))
     steps += [Step(Action.REMOVE, rule) for rule in last if rule.table]
-    steps += [Step(Action.REMOVE, route) for route in sorted(have.routes, key=str)]
+    left = [route for route in have.routes if route.device != dmz]  # those went with the link
+    steps += [Step(Action.REMOVE, route) for route in sorted(left, key=str)]
     if have.firewall is not Firewall.ABSENT:
         steps.append(Step(Action.REMOVE, Table("")))
     steps += [Step(Action.REMOVE, rule) for rule in last if not rule.table]

@@ -95,7 +95,6 @@ def config(tmp_path: Path) -> Config:
 def test_a_mud_url_is_written_down_and_goes_with_its_lease(config: Config, url: bytes) -> None:
     folder = dhcp.mud_folder(config)
     assert dhcp.mud_urls(config) == {}
-    (folder.parent).mkdir()
     record(folder, "add", MAC, url)
     assert dhcp.mud_urls(config) == {MAC: url.decode()}
     record(folder, "old", MAC, None)  # a renewal that does not repeat it
@@ -122,7 +121,6 @@ def test_a_mud_url_is_written_down_and_goes_with_its_lease(config: Config, url: 
 )
 def test_anything_else_is_not(config: Config, tmp_path: Path, what: str, mac: str, url: bytes) -> None:
     folder = dhcp.mud_folder(config)
-    folder.parent.mkdir()
     record(folder, "add", mac, url)
     assert dhcp.mud_urls(config) == {}, what
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
@@ -130,7 +128,6 @@ def test_anything_else_is_not(config: Config, tmp_path: Path, what: str, mac: st
 
 def test_a_url_that_looks_like_a_command_is_only_text(config: Config, tmp_path: Path) -> None:
     folder = dhcp.mud_folder(config)
-    folder.parent.mkdir()
     url = f"https://x/$(touch${{IFS}}{tmp_path}/owned)`id`;%n"
     record(folder, "add", MAC, url.encode())
     assert dhcp.mud_urls(config) == {MAC: url}

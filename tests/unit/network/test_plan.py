@@ -15,6 +15,7 @@ from gateway.network.plan import (
     Firewall,
     LinkState,
     Observed,
+    Part,
     Port,
     Route,
     Rule,
@@ -76,7 +77,38 @@ def test_the_guards_of_both_families_come_before_everything(config: Config) -> N
         (Action.ADD, Rule(6, 7709, "dmz0")),
         (Action.ADD, Table("table")),
     ]
-    assert found[-1] == (Action.SET, Up("dmz0"))
+    assert last_link(found) == Up("dmz0")
+
+
+def last_link(found: list[tuple[Action, Part]]) -> Part:
+    """What comes up last; only routes through it may follow, for a link that is down takes none."""
+    ups = [number for number, (_, part) in enumerate(found) if isinstance(part, Up)]
+    assert all(isinstance(part, Route) and part.device == "dmz0" for _, part in found[ups[-1] + 1 :])
+    return found[ups[-1]][1]
+
+
+def test_the_way_home_is_ours_and_no_device_gets_as_far() -> None:
+    """A longer prefix from the WAN (DHCP option 121, a router advertisement) must not lead the home's packets away."""
+    want = desired(BRIDGE, "table")
+    home = [rule for rule in want.rules if rule.table == 7703]
+    assert {(rule.family, rule.to, rule.iif, rule.mark) for rule in home} == {
+        (4, "192.168.77.0/24", "", 0),
+        (4, "10.77.0.0/24", "", 0),
+        (6, "fd4d:7564:726d:1::/64", "", 0),
+        (6, "fd4d:7564:726d:2::/64", "", 0),
+    }
+    assert all(rule.priority > guard.priority for rule in home for guard in want.guards)
+    assert {(route.destination, route.device) for route in want.routes if route.table == 7703} == {
+        ("192.168.77.0/24", "lan0"),
+        ("10.77.0.0/24", "dmz0"),
+        ("fd4d:7564:726d:1::/64", "lan0"),
+        ("fd4d:7564:726d:2::/64", "dmz0"),
+    }
+    have = replace(BARE, links={name: link for name, link in BARE.links.items() if name == "lan0"})
+    house_too = [step.part for step in house(VLAN, desired(VLAN, "table"), have)]
+    assert Route(4, 7703, "unicast", "192.168.77.0/24", "lan0") in house_too
+    assert all(rule in house_too for rule in home)
+    assert Route(4, 7703, "unicast", "10.77.0.0/24", "dmz0") not in house_too
 
 
 def test_a_kernel_as_wanted_needs_nothing() -> None:
@@ -240,7 +272,7 @@ def test_the_trunk_may_be_a_port_of_the_lans_bridge() -> None:
     assert Step(Action.SET, Sysctl(("net", "ipv4", "conf", "eth1", "arp_ignore"), "8")) in found
     assert not [step for step in found if isinstance(step.part, Port | Bridge)]
     assert not [step for step in found if isinstance(step.part, Address) and step.part.device == "eth1"]
-    assert found[-1] == Step(Action.SET, Up("dmz0"))
+    assert last_link([(step.action, step.part) for step in found]) == Up("dmz0")
 
 
 def test_one_port_may_carry_wan_lan_and_dmz_as_vlans() -> None:
