@@ -197,6 +197,8 @@ table inet {TABLE} {{
 
     chain output {{
         type filter hook output priority filter; policy accept;
+        # chronyd opens this port as root before it becomes its own user: the port tells it, not the user
+        udp sport 123 goto from_time_server
         meta skuid {{ {confined} }} goto from_confined
         meta skuid {users.courier} goto from_courier
         meta skuid {users.lan} goto from_lan_service
@@ -244,6 +246,12 @@ table inet {TABLE} {{
         # before it leases an address it asks whether somebody has it
         oifname {lan} icmp type echo-request accept
         oifname {lan} icmpv6 type nd-router-advert accept
+        counter drop
+    }}
+
+    # Time for the LAN and the DMZ. What chronyd asks the WAN comes from other ports (chrony.conf(5), acquisitionport).
+    chain from_time_server {{
+        oifname {{ {lan}, {dmz}, "lo" }} accept
         counter drop
     }}
 

@@ -525,6 +525,38 @@ def test_the_lan_gets_the_time_and_the_wan_does_not(gateway: House) -> None:
         assert clock.recv(16) == b"laptop"
 
 
+def test_the_port_that_chronyd_opened_as_root_is_no_way_out(gateway: House) -> None:
+    """chronyd's server socket keeps root's credentials, whoever has taken chronyd over: the rules for its user never see it."""
+    warm(gateway)
+    capture = Capture(gateway, "internet")
+    for family, address in ((socket.AF_INET, PUBLIC4), (socket.AF_INET6, PUBLIC6)):
+        with socket.socket(family, socket.SOCK_DGRAM) as clock:
+            clock.bind(("", 123))
+            for port in (123, 9999):
+                with pytest.raises(PermissionError):
+                    clock.sendto(b"out", (address, port))
+    ends(gateway)
+    assert not [packet for packet in capture.until_end() if b"out" in packet]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_providers_routes_lead_nobody_of_the_home_away(gateway: House, family: int) -> None:
+    """Classless routes (RFC 3442) or prefixes in router advertisements that are longer than the home's own."""
+    for prefix in ("192.168.77.0/25", "192.168.77.128/25", "10.77.0.0/25") if family == 4 else (
+        "fd4d:7564:726d:1::/65", "fd4d:7564:726d:2::/65",
+    ):  # fmt: skip
+        run("ip", f"-{family}", "route", "add", prefix, "dev", "wan0")
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    for name, address in (("laptop", (LAPTOP4, LAPTOP6)), ("device", (DEVICE4, DEVICE6))):
+        with gateway.inside(name):
+            there = socket.socket(kind, socket.SOCK_DGRAM)
+        with there:
+            there.bind(("", 7))
+            there.settimeout(5)
+            send(kind, (address[family == 6], 7), b"here")
+            assert there.recv(16) == b"here", name
+
+
 CLOSED = Path(__file__).parents[2] / "playbooks" / "roles" / "mudroom" / "files" / "closed" / "closed.nft"
 
 

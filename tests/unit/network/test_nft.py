@@ -16,7 +16,7 @@ def test_every_chain_of_ours_ends_in_a_counted_drop_or_has_nothing_to_refuse() -
         name, _, body = part.partition(" {")
         chains[name] = [line.strip() for line in body.split("}\n\n")[0].splitlines() if line.strip() not in ("", "}")]
     ending = {name for name, lines in chains.items() if lines[-1] == "counter drop"}
-    services = {"from_confined", "from_courier", "from_lan_service", "from_time"}
+    services = {"from_confined", "from_courier", "from_lan_service", "from_time", "from_time_server"}
     assert ending == {"input", "from_dmz", "from_lan", "from_wan", "ssh_from_wan", "forward", "forwarded"} | services
     for name in ("input", "forward"):
         assert "policy drop;" in chains[name][0]
@@ -76,5 +76,5 @@ def test_only_flows_between_lan_and_wan_are_carried_past_the_chains() -> None:
 
 def test_without_a_time_service_no_rule_names_its_user() -> None:
     without = nft.uids({"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957})
-    assert "goto from_time" not in nft.render(Config(), without)
+    assert "goto from_time\n" not in nft.render(Config(), without)
     assert "meta skuid 958 goto from_time" in nft.render(Config(), USERS)
