@@ -46,6 +46,9 @@ def text(config: Config, name_servers: str = NAME_SERVERS) -> str:
     user = service.USERS["lan"]
     names = dict.fromkeys(name for label in (BOX_NAME, config.box.name) for name in (f"{label}.{lan.domain}", label))
     inside = "\n".join(f"local=/{name}/" for name in (lan.domain, *INSIDE))
+    dmz = config.dmz
+    home = (network, lan.ipv6.network, dmz.ipv4.network, dmz.ipv6.network, dmz.pool_ipv4, dmz.pool_ipv6)
+    own = "\n".join(f"bogus-nxdomain={prefix}" for prefix in home)
     return f"""\
 # Written by `mudroom box setup`; changes belong in mudroom.toml.
 # The home network, and the box itself through 127.0.0.1 and ::1 (dnsmasq adds lo by itself).
@@ -67,8 +70,9 @@ domain={lan.domain}
 host-record={",".join(names)},{router},{lan.ipv6.ip}
 domain-needed
 bogus-priv
-# An answer from outside never points into the home.
+# An answer from outside never points into the home: private addresses (stop-dns-rebind knows no 100.64.0.0/10), the home's own.
 stop-dns-rebind
+{own}
 dns-loop-detect
 cache-size={CACHED_NAMES}
 dns-forward-max={QUESTIONS_AT_ONCE}

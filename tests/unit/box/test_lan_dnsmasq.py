@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.box import lan_dnsmasq
 from gateway.box.ports import Assignment
 from gateway.box.rendered import Reload
-from gateway.config import Box, Config, Lan
+from gateway.config import Box, Config, Dmz, Lan
 
 
 def lines(config: Config) -> list[str]:
@@ -50,3 +50,16 @@ def test_nobodys_questions_are_written_down_and_no_device_is_served() -> None:
     assert not [line for line in found if line.startswith("log-") and line != "log-facility=-"]
     assert [line for line in found if line.startswith("interface=")] == ["interface=lan0"]
     assert "stop-dns-rebind" in found
+
+
+def test_no_answer_from_outside_leads_into_the_home_whatever_its_prefixes() -> None:
+    """`stop-dns-rebind` passes 100.64.0.0/10, which the settings allow."""
+    found = lines(Config(dmz=Dmz(address4="100.64.0.1/24")))
+    assert [line.split("=")[1] for line in found if line.startswith("bogus-nxdomain=")] == [
+        "192.168.77.0/24",
+        "fd4d:7564:726d:1::/64",
+        "100.64.0.0/24",
+        "fd4d:7564:726d:2::/64",
+        "10.127.0.0/16",
+        "fd4d:7564:726d:7f::/64",
+    ]
