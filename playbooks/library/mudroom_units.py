@@ -96,7 +96,7 @@ def main() -> None:
     if absent and not module.check_mode:
         module.fail_json(msg="no such units: " + ", ".join(absent) + "; is the package or the unit file installed?")
     if not module.check_mode:
-        for verb in ("unmask", "mask", "disable", "enable"):
+        for verb in ("unmask", "enable", "disable", "mask"):  # enabling one may enable others (Also=): disabling comes after
             chosen = [unit for unit, what in todo.items() if what == verb or (verb == "enable" and what == "unmask")]
             if chosen:
                 done = subprocess.run(["systemctl", "--no-reload", verb, *chosen], capture_output=True, text=True, check=False)

@@ -68,3 +68,17 @@ def test_both_playbooks_run_the_same_roles_in_the_same_order() -> None:
         runs[name] = next(play["roles"] for play in plays if "roles" in play)
     assert runs["image.yml"] == runs["site.yml"]
     assert sorted(runs["image.yml"]) == ROLES
+
+
+def test_no_file_of_the_box_comes_from_two_places() -> None:
+    folders = [(role / "files" / "root", "") for role in (PLAYBOOKS / "roles").iterdir()]
+    own = PLAYBOOKS / "roles" / "mudroom" / "files"
+    folders += [(own / "units", "etc/systemd/system"), (PLAYBOOKS.parent / "image" / "overlay", "")]
+    folders += [(PLAYBOOKS / "roles" / "base" / "files" / "image", "")]
+    seen: dict[str, Path] = {}
+    for folder, prefix in folders:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                target = f"{prefix}/{path.relative_to(folder)}".strip("/")
+                assert target not in seen, f"{target} comes from {path} and {seen[target]}"
+                seen[target] = path
