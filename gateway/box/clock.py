@@ -3,6 +3,9 @@
 chronyd measures and moves the clock; this decides when it may step. Before any of this, systemd's first process moves a clock
 that lags behind the last known time to it (systemd(1), "System clock epoch"); ``remember`` keeps that time. This module must
 never set the clock by itself.
+
+Nobody signs the time: whoever is between the box and its servers can say what he likes. So a time before the system was
+packed is not believed, and what was measured at boot corrects the last known time in both directions: a lie lasts a boot.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import math
 import os
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.box.chrony import SOCKET
@@ -23,6 +26,7 @@ REMEMBER_SECONDS = 600  # one small write in so many
 POLL_SECONDS = 0.5
 BOOT_STEP_SECONDS = 0.1  # below this chronyd's slewing is done within seconds
 RUNNING_STEP_SECONDS = 10.0  # chronyd slews a second in twelve: this much takes two minutes
+PACKED = (Path("/usr/lib/os-release"), Path("/usr/lib/systemd/systemd"), Path("/usr/sbin/chronyd"))
 OWN_CLOCK = ("00000000", "7F7F0101")  # chronyd's reference: none yet; its own clock (`local`)
 FIELDS = 14  # of chronyc's report (chronyc(1), tracking)
 
@@ -51,11 +55,26 @@ def parse(report: str) -> Tracking:
     return Tracking(measured=fields[0] not in OWN_CLOCK and fields[13] != "Not synchronised", slow=slow)
 
 
-def may_step(tracking: Tracking, *, running: bool) -> bool:
-    """Whether the clock may jump to what was measured now: at boot either way, while services run only far forwards."""
-    if not tracking.measured:
+def may_step(tracking: Tracking, *, running: bool, now: float = math.inf, made: float = 0.0) -> bool:
+    """Whether the clock may jump to what was measured now: at boot either way, while services run only far forwards.
+
+    ``now``, and when the system was ``made``: seconds since 1970. To before that, never.
+    """
+    if not tracking.measured or now + tracking.slow < made:
         return False
     return tracking.slow > RUNNING_STEP_SECONDS if running else abs(tracking.slow) > BOOT_STEP_SECONDS
+
+
+def system_made() -> float:
+    """When the newest of the system's own files was packed (dpkg keeps the package's dates), in seconds since 1970.
+
+    Not when it was installed: that would be by this very clock.
+    """
+    dates = [0.0]
+    for file in PACKED:
+        with contextlib.suppress(OSError):
+            dates.append(file.stat().st_mtime)
+    return max(dates)
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,7 @@ class Clock:
     socket: str = SOCKET
     started: Path = STARTED
     last_known: Path = LAST_KNOWN
+    made: float = field(default_factory=system_made)  # seconds since 1970
 
     def settle(self, seconds: float) -> str:
         """At boot: wait up to ``seconds`` for the first measurement and step to it; returns what came of it, in words.
@@ -100,10 +120,10 @@ class Clock:
         """What chronyd knows now. Raises ClockError."""
         return parse(self._chronyc("tracking"))
 
-    def remember(self) -> None:
-        """Note the time for the next boot, forwards only."""
+    def remember(self, *, sure: bool = False) -> None:
+        """Note the time for the next boot; forwards only, unless it was measured just now (``sure``)."""
         with contextlib.suppress(FileNotFoundError):
-            if time.time() < self.last_known.stat().st_mtime + REMEMBER_SECONDS:
+            if not sure and time.time() < self.last_known.stat().st_mtime + REMEMBER_SECONDS:
                 return
         self.last_known.parent.mkdir(parents=True, exist_ok=True)
         self.last_known.touch(mode=0o644)
@@ -113,10 +133,16 @@ class Clock:
         if not found.measured:
             return "no time server answers; the box goes by its own time"
         behind = f"{abs(found.slow):.3f} s {'behind' if found.slow > 0 else 'ahead'}"
-        if not may_step(found, running=running):
+        now = time.time()
+        if now + found.slow < self.made:
+            made = time.strftime("%F", time.gmtime(self.made))
+            return f"the time servers say a time before this system was made ({made}); the box goes by its own time"
+        if not may_step(found, running=running, now=now, made=self.made):
+            if not running:
+                self.remember(sure=True)
             return f"the clock is {behind}; chronyd brings it in line without a jump"
         self._chronyc("makestep")
-        self.remember()
+        self.remember(sure=not running)
         return f"the clock was {behind} and was set"
 
     def _chronyc(self, *command: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.box.clock import REMEMBER_SECONDS, Clock, ClockError, Tracking, may_step, parse
+from gateway.box.clock import REMEMBER_SECONDS, Clock, ClockError, Tracking, may_step, parse, system_made
 
 SLOW = (
     "7F000009,127.0.0.9,2,1795368516.162943478,100.000030518,0.000013475,0.000013475,3.240,0.000,63.985,0.000104982,"
@@ -66,6 +66,26 @@ def test_the_last_known_time_never_goes_back(tmp_path: Path) -> None:
     os.utime(known, (behind, behind))
     clock.remember()
     assert known.stat().st_mtime > behind + REMEMBER_SECONDS
+
+
+def test_a_time_before_the_system_was_made_is_never_believed() -> None:
+    year = 365 * 86_400.0
+    assert not may_step(Tracking(measured=True, slow=-year), running=False, now=10 * year, made=9.5 * year)
+    assert may_step(Tracking(measured=True, slow=-year / 4), running=False, now=10 * year, made=9.5 * year)
+
+
+def test_when_the_system_was_made_is_what_its_packages_say() -> None:
+    assert 1_735_689_600 < system_made() < time.time()  # Debian 13's files are of 2025 and later
+
+
+def test_a_last_known_time_that_was_a_lie_is_corrected_by_the_next_measurement(tmp_path: Path) -> None:
+    known = tmp_path / "clock"
+    clock = Clock(last_known=known, started=tmp_path / "started")
+    clock.remember()
+    ahead = time.time() + 50 * 365 * 86_400
+    os.utime(known, (ahead, ahead))
+    clock.remember(sure=True)
+    assert abs(known.stat().st_mtime - time.time()) < 60
 
 
 def test_without_chronyd_boot_goes_on_and_says_so(tmp_path: Path) -> None:
