@@ -77,4 +77,5 @@ def stages(text: str) -> dict[str, float]:
 
 def said(text: str) -> list[str]:
     """The lines of base, manifest, pack and box."""
-    return re.findall(r"(?:msg: '|- '?|^\s+)((?:base|manifest|pack|box): [^'\n]*)", text, re.M)
+    found = re.findall(r"(?:msg:|-)\s+'?((?:base|manifest|pack|box): .*?)'?\s*(?=\n\s*- |\n\s*\n|\Z)", text, re.S)
+    return [" ".join(line.split()) for line in found]

@@ -34,6 +34,7 @@ KEY = layout.CACHE / "bench-key"
 STOCK = layout.CACHE / "bench-stock.img"
 QUIET_SECONDS = 120.0
 BOX, PLAIN_GUEST = "mudroom", "plain Debian"
+FIRST, SECOND = "first", "second"
 FULL, SLOW, PLAIN = "mudroom", "mudroom, flowtable off", "plain forwarding"
 MODES = (FULL, SLOW, PLAIN)
 SMALL, LARGE, WIRE = "UDP, 64 bytes", "TCP, frames up to 64 KiB", "TCP, frames of 1,500 bytes"
@@ -181,31 +182,30 @@ def rest(guest: Guest, tell: Tell) -> Rest:
     return Rest(found["units"], found["info"], int(free.splitlines()[1].split()[2]))
 
 
-def starts(result: Result, image: Path, tell: Tell) -> None:
-    """Both guests: first start, second start; the plain one's memory."""
-    base = stock(tell)
-    with world() as made:
-        with box(made, image) as (machine, guest):
-            for name in ("first", "second"):
-                result.starts[BOX, name] = start_box(made, machine, guest)
-                tell(f"{BOX}, {name} start: {result.starts[BOX, name]}")
-                guest.forget()
-                machine.powerdown(180)
-        with plain(made, base) as (machine, guest):
-            result.starts[PLAIN_GUEST, "first"] = start_plain(made, machine, guest)
+def measure_box(result: Result, made: World, image: Path, rounds: int, again: bool, tell: Tell) -> None:
+    """The box: first start, memory at rest, forwarding; ``again``: a second start."""
+    with box(made, image) as (machine, guest):
+        result.starts[BOX, FIRST] = start_box(made, machine, guest)
+        tell(f"{BOX}: {result.starts[BOX, FIRST]}")
+        result.rests[BOX] = rest(guest, tell)
+        if rounds:
+            forwarding(result, made, machine, guest, rounds, tell)
+        if again:
             guest.forget()
             machine.powerdown(180)
-            result.starts[PLAIN_GUEST, "second"] = start_plain(made, machine, guest)
-            tell(f"{PLAIN_GUEST}: {result.starts[PLAIN_GUEST, 'second']}")
-            result.rests[PLAIN_GUEST] = rest(guest, tell)
+            result.starts[BOX, SECOND] = start_box(made, machine, guest)
 
 
-def work(result: Result, image: Path, rounds: int, tell: Tell) -> None:
-    """The box: memory at rest, then forwarding."""
-    with world() as made, box(made, image) as (machine, guest):
-        start_box(made, machine, guest)
-        result.rests[BOX] = rest(guest, tell)
-        forwarding(result, made, machine, guest, rounds, tell)
+def measure_plain(result: Result, made: World, again: bool, tell: Tell) -> None:
+    """The plain Debian: first start, memory at rest; ``again``: a second start."""
+    with plain(made, stock(tell)) as (machine, guest):
+        result.starts[PLAIN_GUEST, FIRST] = start_plain(made, machine, guest)
+        tell(f"{PLAIN_GUEST}: {result.starts[PLAIN_GUEST, FIRST]}")
+        result.rests[PLAIN_GUEST] = rest(guest, tell)
+        if again:
+            guest.forget()
+            machine.powerdown(180)
+            result.starts[PLAIN_GUEST, SECOND] = start_plain(made, machine, guest)
 
 
 # --- forwarding ---
