@@ -88,17 +88,21 @@ def as_remembered(ports: Sequence[Port], macs: Sequence[str]) -> list[Port]:
     """The ports at the positions that they had when the box was set up (``macs``, in order).
 
     So a port that dies, or whose driver is late, never makes another one the WAN. One that is gone keeps its position; one that
-    is new comes after all others. Where none of the remembered ones is there (the disk moved to another machine), or
-    hardware addresses are not unique, nothing is remembered.
+    is new comes after all others, and so does one with a hardware address that another has (of two, the one that is soldered
+    in counts, not the one on USB). Where none of the remembered ones is there (the disk moved to another machine), or their
+    hardware addresses were never unique, nothing is remembered.
     """
-    by_mac = {port.mac: port for port in ports}
-    if len(by_mac) < len(ports) or not by_mac.keys() & set(macs):
+    by_mac: dict[str, Port] = {}
+    for port in in_order(ports):
+        by_mac.setdefault(port.mac, port)
+    if len(set(macs)) < len(macs) or not by_mac.keys() & set(macs):
         return list(ports)
     known = [
         replace(by_mac[mac], rank=rank) if mac in by_mac else Port("", mac, "", rank=rank, gone=True)
         for rank, mac in enumerate(macs, 1)
     ]
-    return known + [replace(port, rank=len(macs) + 1, new=True) for port in ports if port.mac not in macs]
+    rest = [port for port in ports if port.mac not in macs or by_mac[port.mac] is not port]
+    return known + [replace(port, rank=len(macs) + 1, new=True) for port in rest]
 
 
 def _place(part: str) -> tuple[tuple[str, int], ...]:

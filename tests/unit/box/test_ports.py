@@ -145,4 +145,18 @@ def test_a_new_port_moves_no_other_and_is_not_the_last() -> None:
 def test_a_disk_in_another_machine_counts_anew() -> None:
     assert ports.as_remembered([FOUR], MACS) == [FOUR]
     twins = [ONE, Port("x", ONE.mac, THREE.path)]
-    assert ports.as_remembered(twins, MACS) == twins
+    assert ports.as_remembered(twins, [ONE.mac, ONE.mac]) == twins  # they never had addresses of their own
+
+
+def test_a_port_that_comes_with_the_address_of_another_moves_nobody() -> None:
+    """A stick with the LAN port's hardware address must not make the LAN's port the WAN, nor the devices' port the LAN."""
+    wan, lan, trunk = (Port(f"enp{n}s0", f"02:00:00:00:00:0{n}", f"pci0000:00/0000:0{n}:00.0") for n in (1, 2, 3))
+    stick = Port("enx1", lan.mac, "pci0000:00/0000:00:14.0/usb1/1-1")
+    config = parse('[wan]\nport = "1"\n[lan]\nports = ["2"]\n[dmz]\ntrunk = "last"\n')
+    macs = [port.mac for port in (wan, lan, trunk)]
+    for there in ([wan, lan, trunk, stick], [stick, lan, trunk], [stick, trunk, lan, wan]):
+        found = ports.resolve(config, ports.as_remembered(there, macs))
+        assert found.macs.get(found.wan) in (wan.mac, None)
+        assert ("enp2s0", found.lan[0]) in found.renames
+        assert found.macs[found.trunk] == trunk.mac
+        assert bool(found.gone) is (wan not in there)
