@@ -221,3 +221,10 @@ def test_every_folder_that_a_unit_writes_is_made_before() -> None:
 def test_the_log_is_bounded() -> None:
     settings = read(FILES / "journald" / "mudroom.conf")["Journal"]
     assert {"SystemMaxUse", "SystemKeepFree", "RuntimeMaxUse", "MaxRetentionSec", "SyncIntervalSec"} <= set(settings)
+
+
+def test_nobody_may_send_frames_past_the_firewall() -> None:
+    """What goes out by a packet socket meets no nftables rule of the output chain; dnsmasq leases and advertises without one."""
+    for name, unit in EVERYTHING.items():
+        if name.startswith("mudroom-") and name.endswith(".service"):
+            assert not any("AF_PACKET" in words.split() for words in unit.all("Service", "RestrictAddressFamilies")), name
