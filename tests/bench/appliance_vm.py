@@ -259,6 +259,9 @@ def forwarding(result: Result, made: World, machine: Machine, guest: Guest, roun
         guest.put(f"/run/bench-{number}.nft", f"flush ruleset\n{text}")
     lan = made.lease(layout.LAPTOP)["ip"].rsplit(".", 1)[0] + ".0/24"
     call("ip", "-n", layout.INTERNET, "route", "replace", lan, "via", layout.WAN4)  # plain forwarding does not translate
+    # our ssh connection goes on while connection tracking comes and goes, and then knows neither its start nor its window
+    liberal = [f"net.netfilter.nf_conntrack_tcp_{name}=1" for name in ("loose", "be_liberal")]
+    guest.run("sysctl", "-q", "-w", *liberal)
     loaded = guest.run("nft", "list", "flowtables").out
     modules = guest.run("sh", "-c", "lsmod | grep -E 'flow' || true").out
     result.notes.append(f"flowtables: {' '.join(loaded.split())}; modules: {'; '.join(modules.splitlines())}")
