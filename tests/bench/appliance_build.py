@@ -77,5 +77,5 @@ def stages(text: str) -> dict[str, float]:
 
 def said(text: str) -> list[str]:
     """The lines of base, manifest, pack and box."""
-    found = re.findall(r"(?:msg:|-)\s+'?((?:base|manifest|pack|box): .*?)'?\s*(?=\n\s*- |\n\s*\n|\Z)", text, re.S)
-    return [" ".join(line.split()) for line in found]
+    found = re.findall(r"(?:msg:|-)\s+'?((?:base|manifest|pack|box): .*?)'?\s*(?=\n\s*- |\n\s*\n|\n\S|\Z)", text, re.S)
+    return [" ".join(line.replace("''", "’").partition("'")[0].split()) for line in found]
