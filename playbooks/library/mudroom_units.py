@@ -83,6 +83,15 @@ def _states(units: list[str]) -> dict[str, str]:
     return dict(zip(units, words, strict=True))
 
 
+def _do(module: AnsibleModule, todo: dict[str, str]) -> None:
+    for verb in ("unmask", "enable", "disable", "mask"):
+        chosen = [unit for unit, what in todo.items() if what == verb or (verb == "enable" and what == "unmask")]
+        if chosen:
+            done = subprocess.run(["systemctl", "--no-reload", verb, *chosen], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                module.fail_json(msg=f"systemctl {verb} {' '.join(chosen)}: {done.stderr.strip()}")
+
+
 def main() -> None:
     lists = {name: {"type": "list", "elements": "str", "default": []} for name in ("enabled", "disabled", "masked")}
     module = AnsibleModule(argument_spec=lists, supports_check_mode=True)
@@ -96,12 +105,10 @@ def main() -> None:
     if absent and not module.check_mode:
         module.fail_json(msg="no such units: " + ", ".join(absent) + "; is the package or the unit file installed?")
     if not module.check_mode:
-        for verb in ("unmask", "enable", "disable", "mask"):  # enabling one may enable others (Also=): disabling comes after
-            chosen = [unit for unit, what in todo.items() if what == verb or (verb == "enable" and what == "unmask")]
-            if chosen:
-                done = subprocess.run(["systemctl", "--no-reload", verb, *chosen], capture_output=True, text=True, check=False)
-                if done.returncode != 0:
-                    module.fail_json(msg=f"systemctl {verb} {' '.join(chosen)}: {done.stderr.strip()}")
+        _do(module, todo)
+        # enabling one unit may enable others with it (Also=): what is to be disabled is looked at again
+        todo |= (again := plan(_states(units), [], wanted["disabled"], wanted["masked"]))
+        _do(module, again)
     module.exit_json(changed=bool(todo), units=todo)
 
 
