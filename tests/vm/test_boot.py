@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -51,9 +52,13 @@ def test_the_root_has_grown_to_the_disk(vm: Scene) -> None:
     assert size > 5 * 1024**3, f"of 6 GiB the root has {size}"
 
 
-def test_the_console_says_where_the_box_is_and_how_to_begin(first: Boot) -> None:
-    assert layout.GATEWAY4 in first.console
-    assert "login:" not in first.console.splitlines()[-1], "the console is ours, no getty's"
+def test_the_console_says_where_the_box_is_and_how_to_begin(first: Boot, vm: Scene) -> None:
+    screen = vm.machine.console.until(r"Mudroom is protecting this home[^!]*Log in: +ssh", 180)
+    assert re.search(r"First-start code: [0-9A-HJKMNP-TV-Z]{5}(-[0-9A-HJKMNP-TV-Z]{5}){3}", screen)
+    assert layout.GATEWAY4 in screen
+    assert layout.WAN4 in screen
+    assert "Devices:  2 admitted" in screen or "Devices:  0 admitted" in screen
+    assert "login:" not in vm.machine.console.text, "the console is ours, no getty's"
 
 
 def test_no_password_opens_it(vm: Scene) -> None:

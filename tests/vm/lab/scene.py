@@ -46,7 +46,7 @@ class Boot:
     wan: list[Frame]
     lan: list[Frame]
     knocks: int
-    console: str
+    questions: str  # the ISP's name server's log
     seconds: dict[str, float] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
 
@@ -60,14 +60,14 @@ def watched(world: World) -> Iterator[tuple[Capture, Capture, Knocking]]:
 
 def boot(world: World, machine: Machine, guest: Guest) -> Boot:
     """Power on and wait until mudroom.target is reached, with devices knocking all the time."""
-    mark = machine.console.mark()
+    asked = len(world.questions())
     seconds: dict[str, float] = {}
     with watched(world) as (wan, lan, knocking):
         world.drain()
         machine.on()
         start = time.monotonic()
         wait_ready(world, guest, seconds, start)
-    return Boot(wan.frames, lan.frames, knocking.count, machine.console.text[mark:], seconds, guest.times())
+    return Boot(wan.frames, lan.frames, knocking.count, world.questions()[asked:], seconds, guest.times())
 
 
 def wait_ready(world: World, guest: Guest, seconds: dict[str, float], start: float) -> None:
@@ -110,9 +110,8 @@ class Scene:
 
     def restore(self) -> None:
         """Back to the home at work, whatever a test did."""
-        self.guest.forget()
-        if not self.machine.pid:
-            self.world.drain()
+        self.park()
+        self.world.drain()
         self.machine.restore(READY)
 
     def park(self) -> None:

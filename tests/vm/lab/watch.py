@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
@@ -58,6 +59,13 @@ def kind(frame: Frame, world: World) -> str:
 def vendors(world: World) -> set[tuple[str, int]]:
     """Where the courier may go: the approved vendors' hosts."""
     return {(a, 443) for vendor in world.vendors if vendor.manifest for pair in vendor.hosts.values() for a in pair}
+
+
+def open_ports(nmap: str) -> set[str]:
+    """The TCP ports that nmap(1) found open. Raises ValueError where it did not come to its end."""
+    if "Nmap done" not in nmap:
+        raise ValueError(f"nmap did not end: {nmap}")
+    return set(re.findall(r"^(\d+)/tcp +open\b", nmap, re.MULTILINE))
 
 
 def is_inside(address: str) -> bool:
