@@ -79,13 +79,15 @@ dns-forward-max={QUESTIONS_AT_ONCE}
 max-tcp-connections={TCP_AT_ONCE}
 edns-packet-max={UDP_ANSWER_BYTES}
 
-# IPv4 (RFC 2131). A machine's name is the one that it gives; never one that programs take orders from (CERT VU#598349).
+# IPv4 (RFC 2131). A machine's name is the one that it gives; never one that programs take orders from (CERT VU#598349),
+# nor the name by which each machine means itself (RFC 6761 section 6.3).
 dhcp-range={network[lan.lease_first]},{network[lan.lease_last]},{network.netmask},{lan.lease_seconds}
 dhcp-authoritative
 dhcp-lease-max={lan.lease_last - lan.lease_first + 1}
 dhcp-leasefile={leases(config)}
 dhcp-name-match=set:orders,wpad
 dhcp-name-match=set:orders,isatap
+dhcp-name-match=set:orders,localhost
 dhcp-ignore-names=tag:orders
 dhcp-option=option:router,{router}
 dhcp-option=option:dns-server,{router}

@@ -63,3 +63,10 @@ def test_no_answer_from_outside_leads_into_the_home_whatever_its_prefixes() -> N
         "10.127.0.0/16",
         "fd4d:7564:726d:7f::/64",
     ]
+
+
+def test_no_machine_of_the_lan_is_called_what_others_trust() -> None:
+    found = lines(Config())
+    for name in ("wpad", "isatap", "localhost"):
+        assert f"dhcp-name-match=set:orders,{name}" in found
+    assert "dhcp-ignore-names=tag:orders" in found
