@@ -78,4 +78,4 @@ def stages(text: str) -> dict[str, float]:
 def said(text: str) -> list[str]:
     """The lines of base, manifest, pack and box."""
     found = re.findall(r"(?:msg:|-)\s+'?((?:base|manifest|pack|box): .*?)'?\s*(?=\n\s*- |\n\s*\n|\n\S|\Z)", text, re.S)
-    return [" ".join(line.replace("''", "’").partition("'")[0].split()) for line in found]
+    return [" ".join(line.replace("''", "\u2019").partition("'")[0].split()) for line in found]
