@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 POLL_SECONDS = 5.0
-SOON_SECONDS = 20.0  # how old a picture of something wrong may get
+SOON_SECONDS = 60.0  # how old a picture of something wrong may get
+START_SECONDS = 240.0  # how long the box may take to start before its state is looked at all the same
+STARTING = "Mudroom\n\nStarting. Devices reach nothing yet.\n"
 LATE_SECONDS = 300.0  # how old any picture may get
 DRAW_SECONDS = 60.0  # how long drawing may take on a slow box
 CLEAR = b"\x1b[H\x1b[2J"  # ECMA-48: cursor home, erase the display; on a screen only
@@ -109,13 +111,31 @@ def notify(state: str) -> None:
                 return
 
 
+def started() -> bool:
+    """Whether systemd has brought all of the router up, or does not run here."""
+    if not Path("/run/systemd/system").is_dir():
+        return True
+    try:
+        command = ("/usr/bin/systemctl", "is-active", "--quiet", "mudroom.target")
+        return subprocess.run(command, capture_output=True, timeout=DRAW_SECONDS, check=False).returncode == 0  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
 def watch(lines: Sequence[Line], call: Sequence[str], poll: float = POLL_SECONDS) -> None:
-    """Draw until SIGTERM."""
+    """Draw until SIGTERM. While the box starts, its processor is for what starts: only that is said, and nothing looked at."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     known, last, drawn = 0, "", 0.0
     notify("READY=1\nSTATUS=showing")
+    began = time.monotonic()
+    if not started():
+        for line in lines:
+            line.show(STARTING)
+        while not stopped and not started() and time.monotonic() - began < START_SECONDS:
+            notify("WATCHDOG=1")
+            _rest(poll, stopped)
     while not stopped:
         now = time.monotonic()
         found = fingerprint()

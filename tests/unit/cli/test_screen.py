@@ -65,6 +65,28 @@ def test_it_draws_anew_when_something_changed(tmp_path: Path, name: str, clears:
         assert process.wait(timeout=10) == 0
 
 
+def test_while_the_box_starts_it_says_so_and_looks_at_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    looked: list[str] = []
+    answers = iter([False, False, True])
+    monkeypatch.setattr(screen, "started", lambda: next(answers))
+    monkeypatch.setattr(
+        screen, "picture", lambda _call: looked.append("looked") or os.kill(os.getpid(), signal.SIGTERM) or "all\n"
+    )
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
+    try:
+        screen.watch([Line(writer, "ttyS0")], ["false"], poll=0.01)
+        os.close(writer)
+        shown = b"".join(iter(lambda: os.read(reader, 4096), b""))
+        assert shown.index(b"Starting. Devices reach nothing yet.") < shown.index(b"all")
+        assert looked == ["looked"]
+        assert next(answers, None) is None
+    finally:
+        os.close(reader)
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])
+
+
 def test_it_tells_systemd_that_it_lives(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.bind(str(tmp_path / "notify"))
