@@ -15,7 +15,17 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-INPUTS = ("image", "playbooks", "gateway", "ebpf", "docs", "requirements.lock", "pyproject.toml")
+INPUTS = (
+    "image",
+    "playbooks",
+    "gateway",
+    "ebpf",
+    "docs/architecture.md",
+    "docs/operating.md",
+    "docs/units.md",
+    "requirements.lock",
+    "pyproject.toml",
+)
 RECORD = "inputs.sha256"
 
 
