@@ -32,7 +32,7 @@ Tell = Callable[[str], None]
 FOLDER = Path("/tmp/mudroom-vm-bench")
 KEY = layout.CACHE / "bench-key"
 STOCK = layout.CACHE / "bench-stock.img"
-QUIET_SECONDS = 120.0
+QUIET_SECONDS, LOOKS = 120.0, 5
 BOX, PLAIN_GUEST = "mudroom", "plain Debian"
 FIRST, SECOND = "first", "second"
 FULL, SLOW, PLAIN = "mudroom", "mudroom, flowtable off", "plain forwarding"
@@ -45,7 +45,7 @@ MEMORY = """
 import json, os
 from collections import Counter
 from pathlib import Path
-units = {}
+units, maps = {}, {''}
 for process in Path("/proc").iterdir():
     if not process.name.isdigit():
         continue
@@ -60,6 +60,14 @@ for process in Path("/proc").iterdir():
     for name in ("Pss", "Pss_Anon", "Rss"):
         here[name] += int(rows[name].split()[0])
     here["processes"] += 1
+    for place in (process / "fdinfo").iterdir():
+        try:
+            told = dict(line.split(":", 1) for line in place.read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        if told.get("map_id", "").strip() not in maps:
+            maps.add(told["map_id"].strip())
+            here["eBPF"] += int(told["memlock"]) // 1024
 info = {k: int(v.split()[0]) for k, v in (line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())}
 print(json.dumps({"units": units, "info": info}))
 """
@@ -75,11 +83,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Rest:
-    """Memory at rest. ``units``: kB by unit; ``info``: /proc/meminfo in kB; ``used``: MiB that `free -m` calls used."""
+    """Memory at rest. ``units``: kB by unit; ``info``: /proc/meminfo in kB; ``used``: MiB used by `free -m`, a few times."""
 
     units: dict[str, dict[str, int]]
     info: dict[str, int]
-    used: int
+    used: list[int]
 
 
 @dataclass(frozen=True)
@@ -177,9 +185,11 @@ def rest(guest: Guest, tell: Tell) -> Rest:
     """Two minutes without a word from us, then the memory."""
     tell(f"quiet for {QUIET_SECONDS:.0f} s")
     time.sleep(QUIET_SECONDS)  # the quiet is what is asked for
-    free = guest.run("free", "-m").out
+    told = guest.run("sh", "-c", f"for n in $(seq {LOOKS}); do free -m; sleep 5; done", timeout=120).out
+    used = [int(line.split()[2]) for line in told.splitlines() if line.startswith("Mem:")]
     found: dict[str, Any] = json.loads(guest.run("python3", "-", input=MEMORY, timeout=120).out)
-    return Rest(found["units"], found["info"], int(free.splitlines()[1].split()[2]))
+    tell(f"MiB used: {used}")
+    return Rest(found["units"], found["info"], used)
 
 
 def measure_box(result: Result, made: World, image: Path, rounds: int, again: bool, tell: Tell) -> None:
@@ -267,27 +277,26 @@ def forwarding(result: Result, made: World, machine: Machine, guest: Guest, roun
     result.notes.append(f"flowtables: {' '.join(loaded.split())}; modules: {'; '.join(modules.splitlines())}")
     ports = itertools.count(20_000)
 
-    def turn(mode: str, kind: str, seconds: float, rate: float) -> Stream:
+    def turn(kind: str, seconds: float, rate: float) -> Stream:
         return stream(machine, kind, next(ports), seconds, rate)
 
     def become(mode: str) -> None:
         guest.run("nft", "-f", f"/run/bench-{list(texts).index(mode)}.nft")
 
     become(PLAIN)
-    rate = 1.3 * max(turn(PLAIN, SMALL, 1.5, 100_000).rate for _ in range(2))
+    rate = 2.5 * max(turn(SMALL, 1.5, 100_000).rate for _ in range(3))
     tell(f"datagrams at {rate:.0f} a second")
     for number in range(rounds):
         shift = number % len(MODES)
-        for mode in MODES[shift:] + MODES[:shift]:
+        for kind, mode in itertools.product(KINDS, MODES[shift:] + MODES[:shift]):
             become(mode)
-            for kind in KINDS:
-                try:
-                    found = turn(mode, kind, 2.0, rate)
-                except RuntimeError as error:
-                    raise RuntimeError(f"{mode}: {error}") from error
-                result.streams.setdefault((mode, kind), []).append(found)
+            try:
+                found = turn(kind, 2.0, rate)
+            except RuntimeError as error:
+                raise RuntimeError(f"{mode}: {error}") from error
+            result.streams.setdefault((mode, kind), []).append(found)
             if mode == FULL and not number:
                 carried = guest.run("sh", "-c", "grep -c OFFLOAD /proc/net/nf_conntrack || true", check=False).out.strip()
-                result.notes.append(f"connections that the flowtable carried: {carried}")
+                result.notes.append(f"{kind}: connections that the flowtable carried: {carried}")
         tell(f"round {number + 1}: " + ", ".join(f"{m} {result.streams[m, SMALL][-1].rate:.0f}/s" for m in MODES))
     result.notes.append(f"load of this machine at the end: {os.getloadavg()[0]:.1f}")
