@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from scapy.layers.dhcp import BOOTP, DHCP
-from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
-from scapy.packet import Packet, Raw
 
 from tests.home.sockets import Capture
 from tests.vm.lab import knock, layout
@@ -18,7 +14,6 @@ from tests.vm.lab.traffic import MARKER, serves
 from tests.vm.lab.trunk import tagged
 
 OWN = "02:4d:75:64:00:77"  # a device that is nobody's
-ALL, ALL6 = "ff:ff:ff:ff:ff:ff", "33:33:00:00:00:01"
 
 WRAPS: dict[str, Callable[[bytes], bytes]] = {
     "untagged": lambda frame: frame,
@@ -34,30 +29,10 @@ WRAPS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def _questions() -> list[Packet]:
-    """What any stack answers if it hears it: ARP and ND for each of the box's addresses, DHCP, router solicitation."""
-    found: list[Packet] = [
-        Ether(src=OWN, dst=ALL) / ARP(op=1, hwsrc=OWN, psrc=network, pdst=target)
-        for network, target in (
-            ("10.77.0.222", layout.DMZ4),
-            ("192.168.77.222", layout.GATEWAY4),
-            ("192.0.2.222", layout.WAN4),
-            ("0.0.0.0", layout.DMZ4),
-        )
-    ]
-    for source, target in ((knock.DEVICE6, layout.DMZ6), ("fd4d:7564:726d:1::222", layout.GATEWAY6)):
-        ask = ICMPv6ND_NS(tgt=target) / ICMPv6NDOptSrcLLAddr(lladdr=OWN)
-        found.append(Ether(src=OWN, dst=ALL6) / IPv6(src=source, dst="ff02::1", hlim=255) / ask)
-    found.append(Ether(src=OWN, dst="33:33:00:00:00:02") / IPv6(src="fe80::77", dst="ff02::2", hlim=255) / ICMPv6ND_RS())
-    discover = BOOTP(chaddr=bytes.fromhex(OWN.replace(":", "")), xid=7) / DHCP(options=[("message-type", "discover"), "end"])
-    found.append(Ether(src=OWN, dst=ALL) / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67) / discover)
-    return found
-
-
 @pytest.mark.parametrize("how", WRAPS, ids=lambda how: how.replace(" ", "-"))
 def test_it_goes_nowhere_and_nobody_answers(vm: Scene, how: str) -> None:
     wrap = WRAPS[how]
-    asked = [bytes(packet / Raw(MARKER)) for packet in _questions()] + knock.frames(OWN) + knock.frames(vm.world.devices[0].mac)
+    asked = knock.questions(OWN) + knock.frames(OWN) + knock.frames(vm.world.devices[0].mac)
     mark = vm.world.trunk.mark()
     with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan, Capture(layout.namespace(2)) as device:
         for frame in asked:
@@ -73,7 +48,7 @@ def test_it_goes_nowhere_and_nobody_answers(vm: Scene, how: str) -> None:
 def test_a_question_with_the_right_tag_is_answered(vm: Scene) -> None:
     """The counter-test: device 1's ARP for the DMZ's address does get its answer, so silence above means something."""
     device, own = vm.world.devices[0], vm.world.lease(layout.namespace(1))["ip"]
-    ask = Ether(src=device.mac, dst=ALL) / ARP(op=1, hwsrc=device.mac, psrc=own, pdst=layout.DMZ4)
+    ask = Ether(src=device.mac, dst=knock.ALL) / ARP(op=1, hwsrc=device.mac, psrc=own, pdst=layout.DMZ4)
     with Capture(layout.namespace(1)) as seen:
         vm.world.trunk.inject(tagged(bytes(ask), layout.VLAN))
         serves(vm.house)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import socket
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
 
 from tests.home.client import eventually
 from tests.home.sockets import Capture, socket_in
 from tests.vm.lab import disk, layout
+from tests.vm.lab.taps import visit
 from tests.vm.lab.trunk import Seen, tagged
 from tests.vm.lab.world import World
 
+TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUN_F_CSUM = 0x400454D0, 0x400454D8, 0x01  # include/uapi/linux/if_tun.h
 PAYLOAD = b"\x88\xb5 some frame of an experimental ethertype"
 
 
@@ -56,6 +64,60 @@ def test_the_switch_gives_devices_their_own_vlan_only(world: World, vlan: int | 
         eventually(lambda: seen.with_marker(own[12:]), "the device's own frame")
     assert [frame.data for frame in seen.with_marker(b"experimental")] == [own]
     assert neighbour.with_marker(b"experimental") == []
+
+
+def test_on_a_stick_internet_and_laptop_are_vlans_too(world: World) -> None:
+    with world.on_a_stick() as nics:
+        peer = world.trunk.peer
+        assert peer is not None
+        assert [(nic.kind, nic.fd) for nic in nics] == [("dgram", peer.fileno())]
+        places = {layout.INTERNET: (world.wan, layout.WAN_VLAN), layout.LAPTOP: (world.lan, layout.LAN_VLAN)}
+        with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan, Capture(layout.namespace(1)) as device:
+            for tap, vlan in places.values():
+                peer.send(tagged(_frame(tap.mac, layout.STICK_MAC), vlan))
+            peer.send(_frame("ff:ff:ff:ff:ff:ff", layout.STICK_MAC))  # untagged: nobody's
+            peer.send(tagged(_frame(world.devices[0].mac, layout.STICK_MAC), layout.VLAN))
+            eventually(lambda: device.with_marker(PAYLOAD), "the last frame, at the device")
+        heard = [len([f for f in capture.with_marker(PAYLOAD) if not f.outgoing]) for capture in (wan, lan, device)]
+        assert heard == [1, 1, 1]
+        for namespace, (_, vlan) in places.items():
+            world.drain()
+            with socket_in(namespace, socket.AF_PACKET, socket.SOCK_RAW) as raw:
+                raw.bind((layout.PORT, 0))
+                raw.send(sent := _frame(layout.STICK_MAC, "02:00:00:00:00:01"))
+            eventually(lambda sent=sent, vlan=vlan: tagged(sent, vlan) in _waiting(world), f"a frame tagged {vlan}")
+
+
+def test_what_a_qemu_left_open_is_closed_on_the_stick(world: World) -> None:
+    """A QEMU takes over checksums and longer headers from the kernel; the switch wants whole frames."""
+    world.clear()
+    fcntl.ioctl(world.lan.fd, TUNSETOFFLOAD, TUN_F_CSUM)
+    fcntl.ioctl(world.lan.fd, TUNSETVNETHDRSZ, struct.pack("i", 12))
+    index = visit(layout.LAPTOP, lambda: socket.if_nametoindex(layout.PORT))
+    found: list[Packet] = []
+
+    with world.on_a_stick(), socket_in(layout.LAPTOP, socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+
+        def comes() -> bool:
+            with contextlib.suppress(OSError):  # its address may still be tentative
+                sock.sendto(PAYLOAD, ("ff02::1", 9, 0, index))
+            found.extend(packet for packet in map(Ether, _waiting(world)) if packet.haslayer(UDP) and PAYLOAD in bytes(packet))
+            return bool(found)
+
+        eventually(comes, "the datagram at the guest's end")
+    told = found[0][UDP].chksum
+    del found[0][UDP].chksum
+    assert Ether(bytes(found[0]))[UDP].chksum == told
+
+
+def _waiting(world: World) -> list[bytes]:
+    """The frames that wait at the guest's end."""
+    assert world.trunk.peer is not None
+    frames = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            frames.append(world.trunk.peer.recv(65_536))
+    return frames
 
 
 def test_the_internet_answers(world: World) -> None:

@@ -23,6 +23,10 @@ PORT = "eth0"  # what the one port of each namespace is called
 WAN_MAC, LAN_MAC, TRUNK_MAC = "52:54:00:4d:75:01", "52:54:00:4d:75:02", "52:54:00:4d:75:03"
 LAPTOP_MAC, ISP_MAC = "02:4d:75:6c:00:01", "02:4d:75:69:00:01"
 VLAN = 77
+# A guest with one port only: internet and house are VLANs too. Its hardware address is of the kind that real cards have (not
+# locally administered), so that the LAN's bridge gets another one than its port.
+STICK_MAC = "00:16:3e:4d:75:01"
+WAN_VLAN, LAN_VLAN = 10, 20
 
 # What the ISP leases to the guest.
 WAN4 = "192.0.2.100"

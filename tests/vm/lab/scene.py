@@ -52,9 +52,9 @@ class Boot:
 
 
 @contextlib.contextmanager
-def watched(world: World) -> Iterator[tuple[Capture, Capture, Knocking]]:
+def watched(world: World, trunk_mac: str = layout.TRUNK_MAC) -> Iterator[tuple[Capture, Capture, Knocking]]:
     """Both outer wires are recorded while the devices' VLAN knocks."""
-    with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan, Knocking(world) as knocking:
+    with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan, Knocking(world, trunk_mac) as knocking:
         yield wan, lan, knocking
 
 
@@ -62,7 +62,7 @@ def boot(world: World, machine: Machine, guest: Guest) -> Boot:
     """Power on and wait until mudroom.target is reached, with devices knocking all the time."""
     asked = len(world.questions())
     seconds: dict[str, float] = {}
-    with watched(world) as (wan, lan, knocking):
+    with watched(world, machine.nics[-1].mac) as (wan, lan, knocking):
         world.drain()
         machine.on()
         start = time.monotonic()

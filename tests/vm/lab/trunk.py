@@ -1,7 +1,8 @@
 """The switch at the guest's trunk port: adds and strips the 802.1Q tag, because the host's kernel may not know VLANs.
 
-Its access ports are isolated from each other, as docs/operating.md asks of the owner's switch. It writes down every frame
-that the guest sends into the trunk, and lets a test send any bytes in.
+Its access ports are isolated from each other, as docs/operating.md asks of the owner's switch. Each belongs to one VLAN, the
+devices' where nothing else is said. It writes down every frame that the guest sends into the trunk, and lets a test send any
+bytes in.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Trunk:
         self.vlan = vlan
         self.seen: list[Seen] = []
         self.peer: socket.socket | None = None
-        self._ports: list[Tap] = []
+        self._ports: dict[Tap, int] = {}  # access port to VLAN; 0: untagged on the trunk too
+        self._lock = threading.Lock()  # of the ports
+        self._selector = selectors.DefaultSelector()
         self._limit = limit
         if line is None:
             line, self.peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -67,9 +70,19 @@ class Trunk:
         self._stop, self._stopping = os.pipe()
         self._thread = threading.Thread(target=self._switch, name="trunk", daemon=True)
 
-    def plug(self, tap: Tap) -> None:
-        """Give a device an access port; before `with`."""
-        self._ports.append(tap)
+    def plug(self, tap: Tap, vlan: int | None = None) -> None:
+        """Give ``tap`` an access port in ``vlan`` (None: the devices'; 0: what the trunk carries untagged), or another VLAN."""
+        with self._lock:
+            if tap not in self._ports:
+                tap.plain()
+                self._selector.register(tap.fd, selectors.EVENT_READ, tap)
+            self._ports[tap] = self.vlan if vlan is None else vlan
+
+    def unplug(self, tap: Tap) -> None:
+        """Leave ``tap`` alone: a QEMU may have it."""
+        with self._lock:
+            if self._ports.pop(tap, None) is not None:
+                self._selector.unregister(tap.fd)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -80,6 +93,7 @@ class Trunk:
         self._thread.join()
         os.close(self._stop)
         os.close(self._stopping)
+        self._selector.close()
         self._line.close()
         if self.peer is not None:
             self.peer.close()
@@ -105,19 +119,17 @@ class Trunk:
         return self.seen[mark:]
 
     def _switch(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._line, selectors.EVENT_READ, None)
-            selector.register(self._stop, selectors.EVENT_READ, "stop")
-            for port in self._ports:
-                selector.register(port.fd, selectors.EVENT_READ, port)
-            while True:
-                for key, _ in selector.select():
-                    if key.data == "stop":
-                        return
+        self._selector.register(self._line, selectors.EVENT_READ, None)
+        self._selector.register(self._stop, selectors.EVENT_READ, "stop")
+        while True:
+            for key, _ in self._selector.select():
+                if key.data == "stop":
+                    return
+                with self._lock:
                     if key.data is None:
                         self._from_guest()
-                    else:
-                        self._from_device(key.data)
+                    elif key.data in self._ports:
+                        self._from_port(key.data)
 
     def _from_guest(self) -> None:
         for _ in range(64):
@@ -130,21 +142,22 @@ class Trunk:
             found = Seen(frame, time.monotonic())
             if len(self.seen) < self._limit:
                 self.seen.append(found)
-            if found.vlan == self.vlan:
-                self._deliver(found.inner)
+            if found.vlan != 0:  # a priority tag is no VLAN of ours
+                self._deliver(found.inner, found.vlan or 0)
 
-    def _deliver(self, frame: bytes) -> None:
+    def _deliver(self, frame: bytes, vlan: int) -> None:
         target = frame[:6]
-        for port in self._ports:
-            if target[0] & _MULTICAST or target == bytes.fromhex(port.mac.replace(":", "")):
-                with contextlib.suppress(BlockingIOError, OSError):
-                    os.write(port.fd, frame)
+        for port, own in self._ports.items():
+            if own == vlan and (target[0] & _MULTICAST or target == bytes.fromhex(port.mac.replace(":", ""))):
+                with contextlib.suppress(OSError):
+                    port.send(frame)
 
-    def _from_device(self, port: Tap) -> None:
+    def _from_port(self, port: Tap) -> None:
+        vlan = self._ports[port]
         for _ in range(64):
             try:
-                frame = os.read(port.fd, 65_536)
+                frame = port.receive()
             except OSError:
                 return
             with contextlib.suppress(BlockingIOError, ConnectionError):
-                self._line.send(tagged(frame, self.vlan))
+                self._line.send(tagged(frame, vlan) if vlan else frame)

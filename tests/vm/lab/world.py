@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -139,6 +139,19 @@ class World:
             Nic("dgram", self.trunk.peer.fileno(), layout.TRUNK_MAC),
         )
 
+    @contextlib.contextmanager
+    def on_a_stick(self) -> Iterator[tuple[Nic]]:
+        """Internet and laptop plugged into the switch beside the devices, for a guest with one port; what it is plugged into."""
+        self.clear()
+        assert self.trunk.peer is not None
+        try:
+            self.trunk.plug(self.wan, layout.WAN_VLAN)
+            self.trunk.plug(self.lan, layout.LAN_VLAN)
+            yield (Nic("dgram", self.trunk.peer.fileno(), layout.STICK_MAC),)
+        finally:
+            self.trunk.unplug(self.lan)
+            self.trunk.unplug(self.wan)
+
     @property
     def authority_file(self) -> Path:
         """The certificate of the internet's public CA."""
@@ -164,6 +177,7 @@ class World:
         """Pull a laptop's or device's cable and put it in again: its DHCP client asks anew."""
         name = self._dhcp_client(namespace).name
         self._await(self._supervisor.stop(name))
+        (self.folder / "leases" / namespace).unlink(missing_ok=True)
         for up in ("down", "up"):
             run("ip", "-n", namespace, "link", "set", layout.PORT, up)
         self._await(self._restart(name))
@@ -272,7 +286,7 @@ class World:
             f"dhcp-leasefile={folder}/leases",
             "dhcp-authoritative",
             "dhcp-range=192.0.2.100,192.0.2.150,255.255.255.0,1h",
-            f"dhcp-host={layout.WAN_MAC},{layout.WAN4}",
+            f"dhcp-host={layout.WAN_MAC},{layout.STICK_MAC},{layout.WAN4}",
             f"dhcp-option=option:router,{ISP.ISP4.split('/')[0]}",
             f"dhcp-option=option:dns-server,{ISP.RESOLVER4}",
             "enable-ra",
