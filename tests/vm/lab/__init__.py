@@ -23,7 +23,7 @@ Everything runs as root in the forge (`./image/userland --forge run -- python3 -
 - `world.run(namespace, "curl", …)` runs a command as the laptop (`layout.LAPTOP`), as device n (`layout.namespace(n)`) or in the
   internet (`layout.INTERNET`); each namespace has one port, `eth0`. `tests.home.sockets.Capture(namespace)` records a wire.
 - `world.received("acme")`, `world.visits()`, `world.questions()`: what vendors, the web site and the ISP's resolver saw.
-- `with world.on_a_stick() as nics`: internet and laptop are plugged into the switch too (VLANs 10 and 20), for a guest with one port.
+- `with world.on_a_stick() as nics`: internet and laptop are plugged into the switch too (VLANs 10 and 20): one port for all.
 - `world.trunk.plug(tap, vlan)` moves an access port to another VLAN, also while a guest runs.
 - `world.trunk.inject(bytes)` sends any frame into the trunk; `world.trunk.seen` is all that came out of it, tags and all.
 - A stock machine that gets its address from the ISP is reached with
