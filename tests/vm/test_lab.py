@@ -88,6 +88,26 @@ def test_on_a_stick_internet_and_laptop_are_vlans_too(world: World) -> None:
             eventually(lambda sent=sent, vlan=vlan: tagged(sent, vlan) in _waiting(world), f"a frame tagged {vlan}")
 
 
+def test_an_access_port_may_be_of_the_untagged_side(world: World) -> None:
+    world.clear()
+    world.drain()
+    assert world.trunk.peer is not None
+    tap = world.tap(layout.namespace(2))
+    frame = _frame(tap.mac, layout.TRUNK_MAC)
+    world.trunk.plug(tap, 0)
+    try:
+        with Capture(tap.namespace) as seen, socket_in(tap.namespace, socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            world.trunk.peer.send(tagged(frame.replace(b"some", b"evil"), layout.VLAN))
+            world.trunk.peer.send(frame)
+            eventually(lambda: seen.with_marker(PAYLOAD), "the untagged frame")
+            raw.bind((layout.PORT, 0))
+            raw.send(frame)
+            eventually(lambda: frame in _waiting(world), "the frame at the guest's end, untagged")
+        assert seen.with_marker(b"evil") == []
+    finally:
+        world.trunk.plug(tap)
+
+
 def test_what_a_qemu_left_open_is_closed_on_the_stick(world: World) -> None:
     """A QEMU takes over checksums and longer headers from the kernel; the switch wants whole frames."""
     world.clear()

@@ -157,6 +157,10 @@ class World:
         """The certificate of the internet's public CA."""
         return self.folder / "internet" / "ca.pem"
 
+    def tap(self, namespace: str) -> Tap:
+        """The port of a namespace."""
+        return next(tap for tap in self._taps if tap.namespace == namespace)
+
     def clear(self) -> None:
         """Park whatever guest holds the ports."""
         for park in self.on_clear:
