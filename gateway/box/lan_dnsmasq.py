@@ -73,7 +73,6 @@ bogus-priv
 # An answer from outside never points into the home: private addresses (stop-dns-rebind knows no 100.64.0.0/10), the home's own.
 stop-dns-rebind
 {own}
-dns-loop-detect
 cache-size={CACHED_NAMES}
 dns-forward-max={QUESTIONS_AT_ONCE}
 max-tcp-connections={TCP_AT_ONCE}

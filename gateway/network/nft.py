@@ -31,6 +31,10 @@ SPECIAL4 = (
 GLOBAL6 = "2000::/3"
 SPECIAL6 = ("2001::/32", "2001:20::/28", "2002::/16", "3fff::/20")
 
+# ICMP messages that carry the beginning of another packet (RFC 792, RFC 4443 section 3)
+ERRORS4 = ("destination-unreachable", "source-quench", "redirect", "time-exceeded", "parameter-problem")
+ERRORS6 = ("destination-unreachable", "packet-too-big", "time-exceeded", "parameter-problem")
+
 
 @dataclass(frozen=True)
 class Uids:
@@ -203,9 +207,15 @@ table inet {TABLE} {{
         meta skuid {users.courier} goto from_courier
         meta skuid {users.lan} goto from_lan_service
         {f"meta skuid {users.time} goto from_time" if users.time is not None else "# no time service"}
-        # nothing of ours leaves for the WAN from an inner address, whoever sends it
+        # nothing of ours leaves for the WAN from an inner address or towards one, whoever sends it
         oifname {wan} ip saddr {home4} counter drop
+        oifname {wan} ip daddr {home4} counter drop
         oifname {wan} ip6 saddr {home6} counter drop
+        oifname {wan} ip6 daddr {home6} counter drop
+        # The door answers devices from foreign addresses. Where a device is silent to the neighbour's question, the kernel would
+        # tell "the sender", out there: a device's words in the error's inner packet. Errors of tracked flows are the house's.
+        oifname {wan} icmp type {{ {", ".join(ERRORS4)} }} ct state != related counter drop
+        oifname {wan} icmpv6 type {{ {", ".join(ERRORS6)} }} ct state != related counter drop
     }}
 
     # They answer devices and reach nobody else: not the WAN, not the LAN, not other services of the gateway.

@@ -23,6 +23,7 @@ from scapy.packet import Packet
 
 from tests.home.client import Here, eventually, status_of
 from tests.home.lab import layout
+from tests.home.lab.wires import run
 from tests.home.sockets import Capture, socket_in
 
 MARKER = b"mudroom-secret-marker"
@@ -163,6 +164,31 @@ def test_a_lying_frame_comes_out_nowhere(here: Here, name: str) -> None:
     payload = MARKER if MARKER in frame else frame[14:]
     seen = {namespace: list(map(str, c.with_marker(payload))) for namespace, c in zip(watched, captures, strict=True)}
     assert {namespace: frames for namespace, frames in seen.items() if frames} == {}
+
+
+def test_a_device_that_falls_silent_makes_the_kernel_tell_nobody(here: Here) -> None:
+    """It opens a connection to a stranger and answers no neighbour solicitation: the door's SYN-ACK, which leaves from the
+    stranger's address, cannot be delivered, and the kernel would tell "the sender" so, on the WAN, with the packet inside.
+    """
+    silent = "fd4d:7564:726d:2::5:1e47"
+    frame = Ether(src=here.device(1)["mac"], dst=here.facts["gateway"]["macs"]["dmz0"])
+    frame = frame / IPv6(src=silent, dst=layout.FOREIGN6) / TCP(sport=4444, dport=443, flags="S", seq=1)
+
+    def neighbour() -> str:
+        return run("ip", "-n", layout.GATEWAY, "-6", "neighbour", "show", silent, "dev", "dmz0")
+
+    with (
+        Capture(layout.INTERNET) as wan,
+        Capture(layout.LAPTOP) as lan,
+        socket_in(layout.namespace(1), socket.AF_PACKET, socket.SOCK_RAW) as raw,
+    ):
+        raw.bind(("eth0", 0))
+        raw.send(bytes(frame))
+        eventually(lambda: neighbour() != "", "the gateway looks for the device")
+        eventually(lambda: "INCOMPLETE" not in neighbour(), "and gives up", timeout=20)
+    inner = socket.inet_pton(socket.AF_INET6, silent)
+    assert list(map(str, wan.with_marker(inner))) == []
+    assert list(map(str, lan.with_marker(inner))) == []
 
 
 def test_others_are_served_after_all_the_lies(here: Here) -> None:
