@@ -16,7 +16,10 @@ from tests.vm.lab import disk
 from tests.vm.lab.scene import Boot, Scene
 from tests.vm.lab.world import World
 
-ORDER = ("lab", "boot", "lan", "devices", "frames", "sandbox", "silence", "failing", "power", "provision", "vagrant")
+ORDER = (
+    "lab", "boot", "lan", "devices", "frames", "shared", "sandbox", "silence", "failing", "power", "stick",
+    "provision", "vagrant",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
