@@ -6,7 +6,7 @@ FORGE := ./image/userland --forge run --
 PYTHON := $(IN) python3
 
 PY := gateway image tests playbooks
-SH := image/userland image/vagrant/join playbooks/roles/updates/files/root/usr/sbin/mudroom-kernel-update playbooks/roles/mudroom/files/root/usr/bin/mudroom mudroom .ci/run tests/home/lab/udhcpc.sh gateway/network/record-mud-url
+SH := image/userland image/vagrant/join playbooks/roles/updates/files/root/usr/sbin/mudroom-kernel-update playbooks/roles/mudroom/files/root/usr/bin/mudroom playbooks/roles/mudroom/files/closed/close mudroom .ci/run tests/home/lab/udhcpc.sh gateway/network/record-mud-url
 C := $(wildcard ebpf/*.c ebpf/include/*.h)
 
 # In the forge, where Ansible is. pip's one download may pass a proxy that this machine trusts: its bundle goes along, hashes decide.
