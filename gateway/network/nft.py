@@ -213,7 +213,10 @@ table inet {TABLE} {{
         oifname {wan} ip6 saddr {home6} counter drop
         oifname {wan} ip6 daddr {home6} counter drop
         # The door answers devices from foreign addresses. Where a device is silent to the neighbour's question, the kernel would
-        # tell "the sender", out there: a device's words in the error's inner packet. Errors of tracked flows are the house's.
+        # tell "the sender", out there: a device's words in the error's inner packet. Of tracked flows (the house's) only
+        # what path MTU discovery and traceroute live by is told; not that nobody listens any more.
+        oifname {wan} icmp type destination-unreachable icmp code != frag-needed counter drop
+        oifname {wan} icmpv6 type destination-unreachable counter drop
         oifname {wan} icmp type {{ {", ".join(ERRORS4)} }} ct state != related counter drop
         oifname {wan} icmpv6 type {{ {", ".join(ERRORS6)} }} ct state != related counter drop
     }}
