@@ -12,10 +12,11 @@ import logging
 import os
 import pwd
 import signal
-import socket
 from collections.abc import Awaitable, Callable
 
 import uvloop
+
+from gateway.notifying import notify
 
 YOUNG_OBJECTS = 20_000  # between two looks of the collector; a message makes some dozens, hardly ever in a cycle
 
@@ -31,17 +32,6 @@ def uid_of(role: str) -> int:
         return pwd.getpwnam(USERS[role]).pw_uid
     except KeyError:
         raise LookupError(f"there is no user {USERS[role]}; install the mudroom role or run `make setup`") from None
-
-
-def notify(state: str) -> None:
-    """Tell the supervisor ("READY=1", "WATCHDOG=1", "STATUS=…", "STOPPING=1"); nothing where nobody listens."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, contextlib.suppress(OSError):
-        sock.sendto(state.encode(), address)
 
 
 def start_logging(service: str) -> None:

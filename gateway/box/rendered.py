@@ -28,7 +28,6 @@ class Reload(StrEnum):
     HOST_NAME = "host name"  # the kernel's host name
     NETWORKD = "systemd-networkd"  # `networkctl reload`
     NETWORKD_SELF = "systemd-networkd.service"  # its own settings: a restart (links and addresses stay)
-    RESOLVED = "systemd-resolved.service"  # restart
     CHRONY = "chrony.service"  # restart
     LAN = "mudroom-lan.service"  # restart
     DHCP = "mudroom-dhcp.service"  # restart

@@ -16,6 +16,7 @@ from gateway.box.settings import Decision
 from gateway.box.store import Places
 from gateway.config import Config, Dmz
 
+Steps = Sequence[tuple[str, Reload]]  # the paths that change, and who must hear of each
 Rename = Callable[[Sequence[tuple[str, str]]], Sequence[str]]
 
 # Which of our services read which tables of the settings; those whose tables changed are restarted.
@@ -77,14 +78,7 @@ def carry_out(places: Places, decision: Decision, renderers: Sequence[Renderer],
     # last: services that start now must find their files
     if store.put_in_force(places, decision):
         words.append(f"{places.in_force} written: settings of {_origin(decision)} are in force")
-    return Outcome(
-        decision,
-        tuple(words),
-        frozenset(reload for _, reload in steps),
-        _restarts(before, decision.config),
-        decision.notices,
-        _remade(before, decision.config, [path for path, _ in steps]),
-    )
+    return _outcome(decision, decision.config, before, words, steps)
 
 
 def preview(places: Places, decision: Decision, renderers: Sequence[Renderer]) -> Outcome:
@@ -98,13 +92,17 @@ def preview(places: Places, decision: Decision, renderers: Sequence[Renderer]) -
     changed = settings.changed_sections(before, decision.config)
     if changed:
         words.append(f"settings would change: {', '.join(sorted(changed))}")
+    return _outcome(decision, decision.config, before, words, steps)
+
+
+def _outcome(decision: Decision, config: Config, before: Config | None, words: Sequence[str], steps: Steps) -> Outcome:
     return Outcome(
         decision,
         tuple(words),
         frozenset(reload for _, reload in steps),
-        _restarts(before, decision.config),
+        _restarts(before, config),
         decision.notices,
-        _remade(before, decision.config, [path for path, _ in steps]),
+        _remade(before, config, [path for path, _ in steps]),
     )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from gateway.notifying import notify
 
 POLL_SECONDS = 5.0
 SOON_SECONDS = 60.0  # how old a picture of something wrong may get
@@ -98,17 +99,6 @@ def picture(call: Sequence[str]) -> str:
     if done.returncode or not done.stdout:
         return "Mudroom\n\nThe state of the box cannot be shown.\nLog in and run `mudroom doctor`.\n"
     return done.stdout
-
-
-def notify(state: str) -> None:
-    """As service.notify, without what that imports."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            try:
-                sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
-            except OSError:
-                return
 
 
 def started() -> bool:

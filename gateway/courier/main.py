@@ -31,6 +31,7 @@ from gateway.http1.violation import Limits
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Status
+from gateway.notifying import notify
 from gateway.reasons import Reason
 from gateway.registry import RegistryError, RegistryFile
 from gateway.standard.judge import Judge
@@ -98,12 +99,12 @@ class Courier:
 
     def _made(self, channel: Channel) -> None:
         self._ledger = channel
-        service.notify("STATUS=connected to the ledger")
+        notify("STATUS=connected to the ledger")
 
     def _lost(self, channel: Channel) -> None:
         if channel is self._ledger:
             self._ledger = None
-            service.notify("STATUS=NOT READY: the ledger is away")
+            notify("STATUS=NOT READY: the ledger is away")
             for pair in self._pairs.values():
                 pair.abandon()
 

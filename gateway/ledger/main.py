@@ -38,6 +38,7 @@ from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Sc
 from gateway.ledger.space import Bounds
 from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Quotas, Store, Tally
 from gateway.ledger.writer import Writer
+from gateway.notifying import notify
 from gateway.reasons import Reason
 
 log = logging.getLogger(__name__)
@@ -300,7 +301,7 @@ class Ledger:
         self.counts["failed commits"] += 1
         self.fault = str(error)
         log.critical("nothing can be recorded, so nothing leaves: %s", error)
-        service.notify(f"STATUS=NOT READY: {error}")
+        notify(f"STATUS=NOT READY: {error}")
         for channel, submit in zip(pending.doors, pending.batch.submits, strict=True):
             channel.send(answers.refused(submit.ref, Reason.LEDGER_UNAVAILABLE))
         now = time.monotonic()
@@ -323,10 +324,10 @@ class Ledger:
             self.full = full
             if full:
                 log.critical("the record is full of messages that wait for their vendors: new ones are refused")
-                service.notify("STATUS=NOT READY: the record is full")
+                notify("STATUS=NOT READY: the record is full")
             else:
                 log.warning("the record has room again")
-                service.notify("STATUS=recording")
+                notify("STATUS=recording")
 
     def _make_room(self) -> None:
         """A step beside the commits, while the record is short of room."""
@@ -348,7 +349,7 @@ class Ledger:
         if self.fault:
             log.warning("records are written again")
             self.fault = ""
-            service.notify("STATUS=recording")
+            notify("STATUS=recording")
             # A commit that failed may have reached the disk all the same (fsync(2) can fail late): count anew what waits there.
             self._writer.run(self._store.hosts, self._recounted)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ebpf.wire import DEVICE4, DEVICE6, Wire, built, inside, ip
+from tests.ebpf.wire import DEVICE4, DEVICE6, Wire, built, ip
+from tests.home.sockets import visit
 
 LAPTOP4, LAPTOP6 = "192.168.77.50", "fd4d:7564:726d:1::50"
 
@@ -59,10 +60,10 @@ def test_the_lan_may_open_and_the_device_may_not(wire: Wire, version: int) -> No
         return sock
 
     with (
-        inside(wire.device, lambda: socket.create_server((device, 80), family=family)) as server,
-        inside(laptop_namespace, lambda: socket.create_server((laptop, 80), family=family)),
+        visit(wire.device, lambda: socket.create_server((device, 80), family=family)) as server,
+        visit(laptop_namespace, lambda: socket.create_server((laptop, 80), family=family)),
     ):
-        with inside(laptop_namespace, open_from_laptop) as client:
+        with visit(laptop_namespace, open_from_laptop) as client:
             accepted, _ = server.accept()
             with accepted:
                 accepted.sendall(b"light is on")

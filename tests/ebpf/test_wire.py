@@ -23,7 +23,8 @@ from gateway.ipc.listeners import Registration, connect
 from gateway.ipc.messages import AskStatus, Attempt, Counters, Status, ToLedger
 from gateway.reasons import Reason
 from gateway.registry import Kind
-from tests.ebpf.wire import DEVICE4, DEVICE6, DEVICE_MAC, Wire, built, inside, ip
+from tests.ebpf.wire import DEVICE4, DEVICE6, DEVICE_MAC, Wire, built, ip
+from tests.home.sockets import visit
 from tests.unit.ledger.peers import as_uid
 
 WORLD = {4: "198.51.100.7", 6: "2001:db8:1::7"}
@@ -105,7 +106,7 @@ def test_the_gateways_own_multicast_is_nobodys_attempt(wire: Wire) -> None:
                 receiver.recv(64)
 
     before = _dropped(wire)
-    inside(wire.gateway, shout)
+    visit(wire.gateway, shout)
     assert _dropped(wire) - before < 100
 
 
@@ -144,7 +145,7 @@ def test_another_server_on_the_gateway_is_out_of_reach(wire: Wire, version: int)
 
     async def work(door: Registration) -> None:
         listener = door.listeners[f"tcp{version}"]
-        with inside(wire.gateway, listen) as other:
+        with visit(wire.gateway, listen) as other:
             other.setblocking(False)
             with pytest.raises(TimeoutError):
                 await asyncio.to_thread(wire.from_device, ours, 2222, timeout=1)

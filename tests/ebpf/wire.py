@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,39 +17,14 @@ import msgspec
 
 from gateway.config import Config, Dmz, Paths, Steering
 from gateway.registry import Device, Kind, RegistryFile
+from tests.home.sockets import visit
 
 DEVICE_MAC = "02:00:00:00:01:21"
 DEVICE4, DEVICE6 = "10.77.0.21", "fd4d:7564:726d:2::21"
-CLONE_NEWNET = 0x40000000
 
 
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
-
-
-def inside[T](namespace: str, work: Callable[[], T]) -> T:
-    """Run ``work`` on a thread that has entered the namespace; sockets made there stay there."""
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def thread() -> None:
-        try:
-            handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-            try:
-                if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
-            finally:
-                os.close(handle)
-            result.append(work())
-        except BaseException as error:
-            failure.append(error)
-
-    worker = threading.Thread(target=thread)
-    worker.start()
-    worker.join()
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 class Wire:
@@ -150,7 +123,7 @@ class Wire:
                 raise
             return sock
 
-        return inside(self.device, work)
+        return visit(self.device, work)
 
 
 def to_toml(config: Config) -> str:

@@ -7,34 +7,32 @@ import selectors
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.network.rtnl import in_thread
+
 ETH_P_ALL = 0x0003
-CLONE_NEWNET = 0x40000000
+
+
+def visit[T](namespace: str, do: Callable[[], T]) -> T:
+    """Call ``do`` in a thread that stands in ``namespace`` (setns(2) is per thread); its result. Raises what it raises."""
+
+    def go() -> T:
+        handle = os.open(Path("/run/netns", namespace), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.setns(handle, os.CLONE_NEWNET)
+        finally:
+            os.close(handle)
+        return do()
+
+    return in_thread(go)
 
 
 def socket_in(namespace: str, family: int, kind: int, protocol: int = 0) -> socket.socket:
-    """A socket that lives in ``namespace``: a thread visits it (setns(2) is per thread) and the socket stays."""
-    made: list[socket.socket | OSError] = []
-
-    def visit() -> None:
-        try:
-            handle = os.open(Path("/run/netns", namespace), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.setns(handle, CLONE_NEWNET)
-                made.append(socket.socket(family, kind, protocol))
-            finally:
-                os.close(handle)
-        except OSError as error:
-            made.append(error)
-
-    thread = threading.Thread(target=visit)
-    thread.start()
-    thread.join()
-    if isinstance(made[0], OSError):
-        raise made[0]
-    return made[0]
+    """A socket that lives in ``namespace``: a thread visits it and the socket stays."""
+    return visit(namespace, lambda: socket.socket(family, kind, protocol))
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from tests.home.client import eventually
-from tests.home.sockets import Capture, socket_in
+from tests.home.sockets import Capture, socket_in, visit
 from tests.vm.lab import disk, layout
-from tests.vm.lab.taps import visit
 from tests.vm.lab.trunk import Seen, tagged
 from tests.vm.lab.world import World
 

@@ -16,7 +16,6 @@ import pwd
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from gateway.courier.main import serve
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import Deferred, Deliver, Delivered
+from gateway.network.rtnl import in_thread
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.standard.canonical import encode
 from tests.unit.ledger.peers import settings
@@ -44,27 +44,19 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 def on_the_street(work: Callable[[], Coroutine[Any, Any, None]], seconds: float = 60) -> None:
     """Run ``work`` on uvloop in a thread that has a network of its own, with ADDRESSES on its loopback."""
-    failure: list[BaseException] = []
 
     def body() -> None:
-        try:
-            os.unshare(os.CLONE_NEWNET)
-            for command in (["link", "set", "lo", "up"], *(["address", "add", a, "dev", "lo"] for a in ADDRESSES)):
-                subprocess.run(["ip", *command, *(["nodad"] if ":" in command[2] else [])], check=True)
+        os.unshare(os.CLONE_NEWNET)
+        for command in (["link", "set", "lo", "up"], *(["address", "add", a, "dev", "lo"] for a in ADDRESSES)):
+            subprocess.run(["ip", *command, *(["nodad"] if ":" in command[2] else [])], check=True)
 
-            async def bounded() -> None:
-                async with asyncio.timeout(seconds):
-                    await work()
+        async def bounded() -> None:
+            async with asyncio.timeout(seconds):
+                await work()
 
-            uvloop.run(bounded())
-        except BaseException as error:
-            failure.append(error)
+        uvloop.run(bounded())
 
-    thread = threading.Thread(target=body)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
+    in_thread(body)
 
 
 class Authority:

@@ -30,7 +30,6 @@ WAN_VLAN, LAN_VLAN = 10, 20
 
 # What the ISP leases to the guest.
 WAN4 = "192.0.2.100"
-WAN6_PREFIX = "2001:db8:0:1::/64"
 # Hosts that are found by name need global addresses: the guest's resolver drops answers from the documentation prefixes,
 # as from all that no public host can have (dnsmasq, stop-dns-rebind). They stand in our closed namespaces only.
 NET4, NET6 = "9.9.113.", "2620:fe:113::"

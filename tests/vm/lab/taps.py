@@ -6,40 +6,13 @@ import contextlib
 import fcntl
 import os
 import struct
-import threading
-from collections.abc import Callable
-from pathlib import Path
 
 from tests.home.lab.wires import run
-from tests.home.sockets import CLONE_NEWNET
+from tests.home.sockets import visit
 
 _TUNSETIFF, _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 _HEADER = bytes(10)  # virtio_net_hdr of a frame that is whole: no checksum and no segment left to make
-
-
-def visit[T](namespace: str, do: Callable[[], T]) -> T:
-    """Call ``do`` in a thread that stands in ``namespace`` (setns(2) is per thread); its result. Raises what it raises."""
-    found: list[T] = []
-    failed: list[Exception] = []
-
-    def go() -> None:
-        try:
-            handle = os.open(Path("/run/netns", namespace), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.setns(handle, CLONE_NEWNET)
-            finally:
-                os.close(handle)
-            found.append(do())
-        except Exception as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=go)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return found[0]
 
 
 class Tap:
