@@ -26,7 +26,7 @@ from tests.vm.lab.traffic import serves, shut
 from tests.vm.lab.world import World
 
 ARCHIVE = layout.CACHE / "archive"
-ARCHIVE_URL = f"http://{layout.MIRROR4}:8080"
+ARCHIVE_URL = f"http://{layout.MIRROR4}:{layout.ARCHIVE_PORT}"
 STRATEGY = "/usr/lib/python3/dist-packages/ansible_mitogen/plugins/strategy"
 BOOT = 600.0
 WHOLE = 2400.0  # seconds that a first provisioning may take in an emulated machine
@@ -105,7 +105,7 @@ def machine(alone: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     raw = folder / "stock.img"
     assert stock.main(["--out", str(raw), "--key", str(public)]) == 0
     _archive()
-    serve = ("python3", "-m", "http.server", "--bind", layout.MIRROR4, "--directory", str(ARCHIVE), "8080")
+    serve = ("python3", "-m", "http.server", "--bind", layout.MIRROR4, "--directory", str(ARCHIVE), str(layout.ARCHIVE_PORT))
     server = subprocess.Popen(
         ("ip", "netns", "exec", layout.INTERNET, "setpriv", "--pdeathsig", "KILL", "--", *serve),
         stdout=subprocess.DEVNULL,
@@ -178,6 +178,6 @@ def _outside(machine: Stock) -> None:
     for device in world.devices:
         world.replug(layout.namespace(device.number))
     eventually(lambda: house.ready(1), "device 1 has its addresses and finds its vendor", timeout=120)
-    machine.guest.forget()  # our own ssh would be on the wire that is watched
+    machine.guest.hang_up()  # our own ssh would be on the wire that is watched
     with shut(house):
         serves(house, 120)

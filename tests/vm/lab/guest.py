@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.home.client import Done
+from tests.home.client import Done, eventually
 
 _OPTIONS = {
     "BatchMode": "yes",
@@ -84,6 +84,16 @@ class Guest:
         line = [*self._ssh(), "-O", "exit", f"{self.user}@{self.address}"]
         with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(line, capture_output=True, timeout=20)
+
+    def hang_up(self) -> None:
+        """`forget`, and wait until the guest has answered the connection's end: from then on nothing of ours is on its wire."""
+        self.forget()
+        line = ["ip", "netns", "exec", self.namespace, "ss", "-Htn", "exclude", "time-wait", "dst", f"{self.address}:22"]
+
+        def over() -> bool:
+            return not subprocess.run(line, check=True, capture_output=True, text=True).stdout.strip()
+
+        eventually(over, "the ssh connection's end", timeout=60)
 
     def properties(self, unit: str, *names: str) -> dict[str, str]:
         """A unit's properties by `systemctl show`."""

@@ -106,7 +106,7 @@ def shut(house: Household, allowed: frozenset[str] = watch.SERVICE, *, delivery:
 
 
 def arrived(house: Household, since: int = 0) -> set[int]:
-    """The numbers of the messages that the vendor has, of those after the ``since`` first requests; who only looks in (GET) sent none."""
+    """The numbers of the messages that the vendor has, after the ``since`` first requests; who only looks in (GET) sent none."""
     posts = (request for request in house.world.received("acme")[since:] if request["method"] == "POST")
     return {json.loads(request["body"])["payload"]["uptime"] for request in posts}
 

@@ -49,7 +49,7 @@ def kind(frame: Frame, world: World) -> str:
     if frame.protocol == TCP:
         if far in ((RESOLVER4, 53), (RESOLVER6, 53)):
             return "dns"
-        if frame.destination in (layout.MIRROR4, layout.MIRROR6) and frame.ports[1] == 80:
+        if frame.destination in (layout.MIRROR4, layout.MIRROR6) and frame.ports[1] in (80, layout.ARCHIVE_PORT):
             return "mirror"
         if far in vendors(world):
             return "vendor"
