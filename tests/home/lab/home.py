@@ -76,6 +76,7 @@ def folders() -> None:
         (layout.STATE / "state" / "pki", "signer", 0o755),
         (layout.STATE / "state" / "signer", "signer", 0o700),
         (layout.STATE / "state" / "ledger", "ledger", 0o700),
+        (layout.STATE / "state" / "courier", "courier", 0o700),
         (layout.STATE / "state" / "dhcp", "dhcp", 0o755),
         (layout.RUN / "gateway" / "steering", None, 0o755),
         (layout.RUN / "gateway" / "signer", "signer", 0o755),

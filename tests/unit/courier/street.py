@@ -307,6 +307,9 @@ def courier_process(here: Street) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     user, group = pwd.getpwnam("mudroom-courier"), grp.getgrnam("mudroom")
     os.chown(folder, user.pw_uid, group.gr_gid)
+    keys = here.config.paths.pair_keys
+    keys.mkdir(mode=0o700, exist_ok=True)
+    os.chown(keys, user.pw_uid, user.pw_gid)
     command = [sys.executable, "-c", COURIER, str(here.folder / "mudroom.toml"), json.dumps(here.names)]
     with (here.folder / "courier.log").open("ab") as log:
         return subprocess.Popen(command, stderr=log, user=user.pw_uid, group=user.pw_gid, extra_groups=[group.gr_gid])
