@@ -90,8 +90,10 @@ def _one(reader: Reader, id: str, as_json: bool) -> None:
     out = console()
     for name, value in row.items():
         out.print(f"{name}: {plain(value)}", soft_wrap=True)
-    out.print("payload:")
-    for line in json.dumps(json.loads(found.message.outgoing)["payload"], indent=2, ensure_ascii=False).splitlines():
+    sent = json.loads(found.message.outgoing)
+    said = "claim" if "claim" in sent else "payload"  # the owner's own words, or a device's
+    out.print(f"{said}:")
+    for line in json.dumps(sent[said], indent=2, ensure_ascii=False).splitlines():
         out.print("  " + plain(line), soft_wrap=True)
 
 

@@ -239,19 +239,24 @@ class Street:
 
 
 @contextlib.asynccontextmanager
-async def street(folder: Path, *, start: bool = True, ledger: bool = False, **courier: object) -> AsyncIterator[Street]:
+async def street(
+    folder: Path, *, start: bool = True, ledger: bool = False, registry: RegistryFile | None = None, **courier: object
+) -> AsyncIterator[Street]:
     """The courier in this loop with two devices, "plug" and "lamp", under one manifest.
 
-    ``start``: run the courier in this loop; ``ledger``: leave the ledger's end of the link to a real one.
+    ``start``: run the courier in this loop; ``ledger``: leave the ledger's end of the link to a real one; ``registry``: one
+    that is there from before.
     """
     authority = Authority()
     (folder / "public.pem").write_bytes(authority.pem)
     config = settings(folder, courier={"authorities": str(folder / "public.pem"), **courier})
-    registry = RegistryFile(config.paths.registry)
-    with registry.change() as change:
-        for number, id in enumerate(("plug", "lamp")):
-            change.admit(Device(id, id.title(), Kind.LOCAL, f"02:00:00:00:00:0{number}"))
-            change.approve(id, manifest(HOST, "two.acme.example"), ipaddress.IPv4Network(config.dmz.pool4), config.dmz.pool_ipv6)
+    if registry is None:
+        registry = RegistryFile(config.paths.registry)
+        document = manifest(HOST, "two.acme.example")
+        with registry.change() as change:
+            for number, id in enumerate(("plug", "lamp")):
+                change.admit(Device(id, id.title(), Kind.LOCAL, f"02:00:00:00:00:0{number}"))
+                change.approve(id, document, ipaddress.IPv4Network(config.dmz.pool4), config.dmz.pool_ipv6)
     here = Street(folder, config, authority, registry, {HOST: [ADDRESSES[0]]})
     here.envelope("m-0")  # the pseudonyms, while the registry is whole
 
