@@ -86,14 +86,14 @@ class Courier:
         """The one clock for answers and idle connections. Cancel to end."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            self._sweep_keys()
+            self.sweep_keys()
             now = time.monotonic()
             for key, pair in list(self._pairs.items()):
                 pair.sweep(now)
                 if pair.empty:
                     del self._pairs[key]
 
-    def _sweep_keys(self) -> None:
+    def sweep_keys(self) -> None:
         """A pair that is no more (device forgotten, another vendor's manifest approved) leaves no key behind."""
         try:
             home, seen = self._registry.current(), self._seen

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from gateway.courier.keys import Keys
+from gateway.courier.main import Courier
 from gateway.ipc.messages import Deferred
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind
@@ -116,18 +118,25 @@ def test_the_key_of_a_forgotten_device_goes_and_never_comes_back(tmp_path: Path)
 
 def test_the_last_device_takes_its_key_along_too_but_a_registry_that_is_away_takes_none(tmp_path: Path) -> None:
     async def work() -> None:
-        async with street(tmp_path) as here:
-            await here.vendor()
-            await signed(here, "m-1")
-            path = here.config.paths.registry
+        async with street(tmp_path, start=False) as here:
+            courier = Courier(here.config, lambda host: [])
+            file = Keys(here.config.paths.pair_keys).of(here.pseudonyms["plug"]).pseudonym + ".pem"
+            key, path = here.config.paths.pair_keys / file, here.config.paths.registry
             path.rename(path.with_suffix(".away"))
-            await asyncio.sleep(1.2)  # that nothing happens is awaited by the clock: two sweeps
-            assert len(list(here.config.paths.pair_keys.iterdir())) == 1
+            for _ in range(4):
+                courier.sweep_keys()
+            assert key.exists()
             path.with_suffix(".away").rename(path)
+            for _ in range(2):
+                courier.sweep_keys()
+            assert key.exists()
             with here.registry.change() as change:
                 change.forget("plug")
                 change.forget("lamp")
-            await until_only(here)
+            for _ in range(2):
+                courier.sweep_keys()
+            assert not key.exists()
+            await courier.close()
 
     on_the_street(work)
 
