@@ -32,9 +32,10 @@ def weigh(id: str, judge: Judge, response: Response, *, is_claim: bool = False) 
     if not (200 <= status < 300 or 400 <= status < 500):
         return Delivered(id, status, Reason.VENDOR_ANSWER.code, f"the vendor answered {status}", response.body, b"", "")
     refused = status >= 400
+    if is_claim and response.body and not refused:
+        detail = "a claim that is taken is answered without content; send 204"
+        return Delivered(id, status, Reason.VENDOR_ANSWER.code, detail, response.body, b"", "")
     try:
-        if is_claim and response.body and not refused:
-            raise Refusal(Reason.VENDOR_ANSWER, "a claim that is taken is answered without content; send 204")
         answer = judge.from_vendor(status, media_type, response.body)
     except Refusal as refusal:
         reason = Reason.VENDOR_REFUSED if refused else Reason.VENDOR_ANSWER

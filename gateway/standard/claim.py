@@ -30,9 +30,16 @@ def claim_text(text: str) -> str:
 
 
 def claim(text: str, *, vendor: str, hosts: Sequence[str], id: str, sent: str, device: str) -> bytes:
-    """The canonical claim for the vendor. ``text``: from ``claim_text``; ``sent``: from ``envelope.sent_at``. Raises ValueError."""
+    """The canonical claim for the vendor. ``text``: from ``claim_text``; ``sent``: from ``sent_at``. Raises ValueError."""
     if claim_text(text) != text:
         raise ValueError("the claim's text is not as claim_text() gives it")
     return encode(
-        {"ce": VERSION, "claim": text, "device": device, "id": id, "sent": sent, "vendor": {"hosts": tuple(hosts), "name": vendor}}
+        {
+            "ce": VERSION,
+            "claim": text,
+            "device": device,
+            "id": id,
+            "sent": sent,
+            "vendor": {"hosts": tuple(hosts), "name": vendor},
+        }
     )

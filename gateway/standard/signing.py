@@ -50,7 +50,7 @@ class Unsigned:
 
     @property
     def parameters(self) -> str:
-        """The signature's parameters (RFC 9421 section 2.3). ``created`` is ``sent``: it tells nothing more. Raises ValueError."""
+        """The signature's parameters (RFC 9421 section 2.3); ``created`` is ``sent``, no other time. Raises ValueError."""
         return f'({_COVERED});created={_seconds(self.sent)};keyid="{self.keyid}";alg="{ALGORITHM}";tag="{TAG}"'
 
     def base(self, digest: str, parameters: str) -> bytes:

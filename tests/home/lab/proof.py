@@ -1,4 +1,4 @@
-"""What a vendor host does to know who sent a request: docs/clear-envelope.md, section 7, by a library that is not ours.
+"""What a vendor host does to know who sent a request: docs/clear-envelope.md, section 8, by a library that is not ours.
 
 It shares no code with the gateway, so that both sides are held against RFC 9421 and not against each other.
 """
@@ -58,7 +58,12 @@ def proven(method: str, target: str, headers: Iterable[tuple[str, str]], body: b
         request = Request(method, f"https://{fields['host']}{target}", fields)
         # no greatest age: a message may have waited for days, and its id tells whether it was there before
         (result,) = VERIFIER.verify(
-            request, max_age=None, expect_tag="clear-envelope", expect_label="ce", require_components=[f'"{n}"' for n in REQUIRED], body=body
+            request,
+            max_age=None,
+            expect_tag="clear-envelope",
+            expect_label="ce",
+            require_components=[f'"{n}"' for n in REQUIRED],
+            body=body,
         )
     except (InvalidSignature, HTTPMessageSignaturesException, KeyError, ValueError) as error:
         raise Unproven(f"{type(error).__name__}: {error}") from error

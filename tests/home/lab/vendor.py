@@ -1,8 +1,8 @@
 """A vendor on the virtual internet: takes HTTPS requests and writes down each one exactly as it came.
 
-It believes nothing and repairs nothing. With --verify it holds each request against its signature and writes down whose it is
-("signed_by", a keyid) or what is wrong with it ("unproven"). `behaviour.json` in its folder, read anew when it changes, lets a test make it slow or
-failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}.
+It believes nothing and repairs nothing. With --verify it holds each request against its signature and writes down whose it
+is ("signed_by", a keyid) or what is wrong with it ("unproven"). `behaviour.json` in its folder, read anew when it changes,
+lets a test make it slow or failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}.
 """
 
 from __future__ import annotations

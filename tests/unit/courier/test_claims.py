@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ipc.messages import Deferred, Delivered, Deliver
+from gateway.ipc.messages import Deferred, Deliver, Delivered
 from gateway.reasons import Reason
 from gateway.registry import Kind
 from gateway.standard.claim import PATH, TYPE, claim
