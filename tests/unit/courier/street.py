@@ -231,6 +231,25 @@ class Street:
     async def outcome(self, seconds: float = 15) -> Any:
         return await asyncio.wait_for(self.told.get(), seconds)
 
+    async def under_way(self) -> tuple[Vendor, asyncio.Event]:
+        """A vendor that has "m-1" and answers once the event is set, while "m-2" waits for the pair's only connection."""
+        gate = asyncio.Event()
+        vendor = await self.vendor(gate=gate)
+        self.deliver("m-1")
+        self.deliver("m-2")
+        await vendor.requests.get()
+        return vendor, gate
+
+    async def reasons(self, number: int) -> dict[str, int]:
+        """What was told of the next ``number`` messages: reason by id."""
+        return {told.id: told.reason for told in [await self.outcome() for _ in range(number)]}
+
+    def approve(self, device: str, document: bytes) -> None:
+        """The owner approves a manifest; ``pseudonyms`` are those of afterwards."""
+        with self.registry.change() as change:
+            change.approve(device, document, self.config.dmz.pool_ipv4, self.config.dmz.pool_ipv6)
+        self.pseudonyms = {known.id: known.pseudonym for known in self.registry.current().by_id.values()}
+
     async def vendor(self, *names: str, **options: Any) -> Vendor:
         made = Vendor(options.pop("context", None) or self.authority.context(self.folder, *(names or (HOST,))), **options)
         await made.open()

@@ -108,10 +108,9 @@ def _quarantined(here: Street) -> None:
 
 
 def _another_vendor_s_now(here: Street) -> None:
-    with here.registry.change() as change:
-        other = manifest(*HOSTS).replace(b'"Acme"', b'"Acre"')
-        change.approve("plug", other, here.config.dmz.pool_ipv4, here.config.dmz.pool_ipv6)
-    send(here, made(here))
+    body = made(here)
+    here.approve("plug", manifest(*HOSTS).replace(b'"Acme"', b'"Acre"'))
+    send(here, body)
 
 
 def _odd_time(here: Street) -> None:

@@ -29,12 +29,6 @@ async def signed(here: Street, id: str, device: str = "plug") -> Request:
     return await here.vendors[0].requests.get()
 
 
-def approve(here: Street, device: str, document: bytes) -> None:
-    with here.registry.change() as change:
-        change.approve(device, document, here.config.dmz.pool_ipv4, here.config.dmz.pool_ipv6)
-    here.pseudonyms = {known.id: known.pseudonym for known in here.registry.current().by_id.values()}
-
-
 async def until_only(here: Street, *devices: str) -> None:
     """Wait until no other key is on disk."""
     wanted = {f"{here.pseudonyms[device]}.pem" for device in devices}
@@ -84,9 +78,9 @@ def test_another_vendor_gets_another_key_and_the_old_one_goes(tmp_path: Path) ->
         async with street(tmp_path) as here:
             vendor = await here.vendor()
             first = await signed(here, "m-1")
-            approve(here, "plug", manifest(*HOSTS).replace(b"Reading", b"Meter reading"))
+            here.approve("plug", manifest(*HOSTS).replace(b"Reading", b"Meter reading"))
             assert keyid(await signed(here, "m-2")) == keyid(first), "the same vendor knows it as before"
-            approve(here, "plug", manifest(*HOSTS).replace(b'"Acme"', b'"Acre"'))
+            here.approve("plug", manifest(*HOSTS).replace(b'"Acme"', b'"Acre"'))
             here.deliver("m-3", body=here.envelope("m-3", vendor={"hosts": list(HOSTS), "name": "Acre"}))
             assert (await here.outcome()).reason == -1
             second = await vendor.requests.get()
@@ -108,7 +102,7 @@ def test_the_key_of_a_forgotten_device_goes_and_never_comes_back(tmp_path: Path)
             await until_only(here, "lamp")
             with here.registry.change() as change:
                 change.admit(Device("plug", "Plug", Kind.LOCAL, "02:00:00:00:00:00"))
-            approve(here, "plug", manifest(*HOSTS))
+            here.approve("plug", manifest(*HOSTS))
             again = await signed(here, "m-3")
             assert keyid(again) != keyid(first)
             assert again.connection != first.connection
@@ -146,16 +140,11 @@ def test_what_waits_in_the_name_of_an_ended_pair_does_not_leave(tmp_path: Path) 
 
     async def work() -> None:
         async with street(tmp_path, connections_per_pair=1) as here:
-            gate = asyncio.Event()
-            vendor = await here.vendor(gate=gate)
-            here.deliver("m-1")
-            here.deliver("m-2")
-            await vendor.requests.get()
-            approve(here, "plug", manifest(*HOSTS).replace(b'"Acme"', b'"Acre"'))
-            approve(here, "plug", manifest(*HOSTS))
+            vendor, gate = await here.under_way()
+            here.approve("plug", manifest(*HOSTS).replace(b'"Acme"', b'"Acre"'))
+            here.approve("plug", manifest(*HOSTS))
             gate.set()
-            told = {t.id: t.reason for t in (await here.outcome(), await here.outcome())}
-            assert told == {"m-1": -1, "m-2": Reason.WITHDRAWN.code}
+            assert await here.reasons(2) == {"m-1": -1, "m-2": Reason.WITHDRAWN.code}
             assert vendor.requests.empty()
 
     on_the_street(work)
