@@ -11,10 +11,10 @@ TYPE_PREFIX = "urn:mudroom:refusal:"
 
 BLANK = "about:blank"  # says no more than the status (RFC 9457 section 4.2.1)
 # What a vendor host may refuse with (docs/clear-envelope.md): the gateway's labels for a message, and these of its own.
-_VENDORS_OWN = ("required-withheld", "claim-required", "claim-unknown", "key-unknown", "signature-invalid", "support-ended")
+VENDOR_LABELS = ("required-withheld", "claim-required", "claim-unknown", "key-unknown", "signature-invalid", "support-ended")
 _OF_MESSAGES = range(Reason.HTTP_SYNTAX.code, Reason.LEDGER_UNAVAILABLE.code)
 VENDOR_TYPES = frozenset(
-    TYPE_PREFIX + label for label in (*_VENDORS_OWN, *(reason.label for reason in Reason if reason.code in _OF_MESSAGES))
+    TYPE_PREFIX + label for label in (*VENDOR_LABELS, *(reason.label for reason in Reason if reason.code in _OF_MESSAGES))
 )
 
 _STATUS = {
