@@ -60,7 +60,9 @@ def _noted(state: State, device: str, words: str) -> Submit:
         known = home.by_id.get(device)
         manifest = home.manifest_of(known) if known is not None else None
         if known is None or manifest is None:
-            raise RegistryError(f"{device} has no approved manifest, so no vendor; approve one with `mudroom devices approve`")
+            raise RegistryError(
+                f"{device} is no standard device with an approved manifest, so it has no vendor; `mudroom devices` lists them"
+            )
         id, now = str(uuid.uuid4()), time.time_ns()
         vendor, hosts = manifest.vendor.name, manifest.hosts
         body = envelope(words, vendor=vendor, hosts=hosts, id=id, sent=sent_at(now), device=known.pseudonym)

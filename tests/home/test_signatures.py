@@ -101,7 +101,7 @@ def test_a_claim_reaches_the_vendor_recorded_and_signed_by_the_device_s_pair(her
     assert record.message.at / 1e9 <= request["time"], "recorded after the vendor had it"
     assert record.state == "delivered"
     shown = mudroom("messages", row["id"])
-    assert "ACME-7F3K-22QX" in shown and "(claim)" in shown
+    assert "copied_by_owner: ACME-7F3K-22QX" in shown and "(claim)" in shown and "sent_by_device" not in shown
     assert "took it" in claim("device-1", "again").out
 
 
@@ -145,8 +145,8 @@ def test_a_claim_waits_where_the_vendor_cannot_be_reached(here: Here) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("device-3", "CODE"), "no approved manifest"),
-        (("nobody", "CODE"), "no approved manifest"),
+        (("device-3", "CODE"), "no standard device with an approved manifest"),
+        (("nobody", "CODE"), "no standard device with an approved manifest"),
         (("device-1", ""), "1 to 64 characters"),
         (("device-1", "x" * 65), "1 to 64 characters"),
         (("device-1", "a\x1b[2Jb"), "printable"),
