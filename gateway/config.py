@@ -66,9 +66,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Paths(Section, frozen=True, kw_only=True):
     """Where the gateway keeps what it must not lose, and its sockets."""
 
-    state: Annotated[str, Meta(pattern=FOLDER_PATTERN, description="what survives a restart: registry, CA, ledger")] = (
-        "/var/lib/mudroom"
-    )
+    state: Annotated[
+        str, Meta(pattern=FOLDER_PATTERN, description="what survives a restart: registry, CA, ledger, keys of pairs")
+    ] = "/var/lib/mudroom"
     run: Annotated[str, Meta(pattern=FOLDER_PATTERN, description="sockets of the running processes")] = "/run/mudroom"
 
     @property
@@ -86,6 +86,10 @@ class Paths(Section, frozen=True, kw_only=True):
     @property
     def ledger(self) -> Path:
         return Path(self.state, "ledger", "ledger.db")
+
+    @property
+    def pair_keys(self) -> Path:
+        return Path(self.state, "courier")
 
     @property
     def leases(self) -> Path:

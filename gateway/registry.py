@@ -62,6 +62,7 @@ class Device(msgspec.Struct, frozen=True):
     manifest: str = ""  # key of the approved manifest; empty: none
     pseudonym: str = ""  # what the vendor knows this device by
     certificates: tuple[Certificate, ...] = ()
+    claim: str = ""  # SHA-256 (hexadecimal) of the last claim that the owner made for it; the courier sends no other
 
 
 class PoolAddress(msgspec.Struct, frozen=True):
@@ -259,6 +260,10 @@ class Change:
         self._update(msgspec.structs.replace(device, kind=Kind.STANDARD, manifest=key, pseudonym=pseudonym))
         self._drop_unused()
         return manifest
+
+    def claim(self, device_id: str, digest: str) -> None:
+        """Note the hash of the owner's claim for a device; one that waits from before does not leave any more."""
+        self._update(msgspec.structs.replace(self._device(device_id), claim=digest))
 
     def add_certificate(self, device_id: str, certificate: Certificate) -> None:
         """Record a certificate that the signer issued."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import box, console, devices, doctor, networks, serve, settings, status, traffic
+from gateway.cli import box, claims, console, devices, doctor, networks, serve, settings, status, traffic
 from gateway.cli.state import State
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.command("console")(console.console)
 app.add_typer(devices.app, name="devices")
+app.command("claim")(claims.claim)
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
 app.add_typer(traffic.ledger_app, name="ledger")

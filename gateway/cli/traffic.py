@@ -11,6 +11,7 @@ from gateway.cli.output import Json, console, plain, show, when
 from gateway.cli.state import State
 from gateway.ledger.reader import MessageRecord, Reader, Record
 from gateway.reasons import Reason
+from gateway.standard.claim import TYPE as CLAIM
 
 DeviceOption = Annotated[str | None, typer.Option("--device", "-d", help="Only this device (id, or MAC of an unknown one)")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many, newest first")]
@@ -81,7 +82,8 @@ def _one(reader: Reader, id: str, as_json: bool) -> None:
     if found is None:
         raise typer.BadParameter(f"there is no message {id}; `mudroom messages` lists them")
     row = _message(found)
-    row["sent_by_device"] = found.message.original.decode(errors="replace")
+    by = "copied_by_owner" if found.message.type == CLAIM else "sent_by_device"
+    row[by] = found.message.original.decode(errors="replace")
     row["left_the_home"] = found.message.outgoing.decode(errors="replace")
     row["answer"] = found.answer.outgoing.decode(errors="replace") if found.answer else ""
     if as_json:
@@ -90,8 +92,9 @@ def _one(reader: Reader, id: str, as_json: bool) -> None:
     out = console()
     for name, value in row.items():
         out.print(f"{name}: {plain(value)}", soft_wrap=True)
-    out.print("payload:")
-    for line in json.dumps(json.loads(found.message.outgoing)["payload"], indent=2, ensure_ascii=False).splitlines():
+    said = "claim" if found.message.type == CLAIM else "payload"
+    out.print(f"{said}:")
+    for line in json.dumps(json.loads(found.message.outgoing)[said], indent=2, ensure_ascii=False).splitlines():
         out.print("  " + plain(line), soft_wrap=True)
 
 

@@ -21,8 +21,9 @@ from typing import Any
 from gateway import service
 from gateway.config import Config
 from gateway.courier.job import Job, job_for
+from gateway.courier.keys import Keys, KeyUnusable
 from gateway.courier.pair import Pair, Terms
-from gateway.courier.permission import Permissions
+from gateway.courier.permission import Permissions, Permit
 from gateway.courier.resolver import Lookup, Resolver, system_lookup
 from gateway.courier.trust import Authorities
 from gateway.courier.verdict import weigh
@@ -33,8 +34,7 @@ from gateway.ipc.channel import Channel
 from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Status
 from gateway.notifying import notify
 from gateway.reasons import Reason
-from gateway.registry import RegistryError, RegistryFile
-from gateway.standard.judge import Judge
+from gateway.registry import Home, RegistryError, RegistryFile
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 0.5
@@ -52,6 +52,9 @@ class Courier:
         home6 = (config.lan.ipv6.network, config.dmz.ipv6.network, config.dmz.pool_ipv6)
         self._registry = RegistryFile(config.paths.registry)
         self._permissions = Permissions(courier.max_answer)
+        self._keys = Keys(config.paths.pair_keys)
+        self._seen: Home | None = None  # the registry at the last sweep
+        self._swept_for: Home | None = None  # the one whose pairs' keys are the only ones left
         self._resolver = Resolver((*home, *home6), lookup)
         self._terms = Terms(
             resolver=self._resolver,
@@ -83,11 +86,27 @@ class Courier:
         """The one clock for answers and idle connections. Cancel to end."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
+            self.sweep_keys()
             now = time.monotonic()
             for key, pair in list(self._pairs.items()):
                 pair.sweep(now)
                 if pair.empty:
                     del self._pairs[key]
+
+    def sweep_keys(self) -> None:
+        """A pair that is no more (device forgotten, another vendor's manifest approved) leaves no key behind."""
+        try:
+            home, seen = self._registry.current(), self._seen
+        except RegistryError:
+            return  # every message says so
+        # Seen twice, it came from a file: an absent one is a new and empty registry each time, and says nothing of ended pairs.
+        if home is seen and home is not self._swept_for:
+            self._swept_for = home
+            try:
+                self._keys.keep_only({device.pseudonym for device in home.registry.devices})
+            except OSError as error:
+                log.error("keys of ended pairs cannot be removed: %s", error)
+        self._seen = home
 
     async def close(self) -> None:
         """End every connection."""
@@ -114,41 +133,50 @@ class Courier:
             self._ledger.send(message)
 
     def _deliver(self, channel: Channel, deliver: Any) -> None:
-        judge = self._permitted(deliver)
-        if judge is None:
+        permit = self._permitted(deliver)
+        if permit is None:
             return
         try:
-            job = job_for(deliver, judge)
+            job = job_for(deliver, permit, self._keys.of(permit.pseudonym))
+        except KeyUnusable as error:  # nothing leaves unsigned; the message stays on disk
+            log.critical("nothing of %s leaves: %s", deliver.device, error)
+            self._report(Deferred(deliver.id, Reason.PAIR_KEY.code, str(error)[:MOST_DETAIL], 0))
+            return
         except ValueError as error:
             detail = f"cannot be written as HTTP: {error}"[:MOST_DETAIL]
             self._report(Delivered(deliver.id, 0, Reason.JUDGE_ERROR.code, detail, b"", b"", ""))
             return
-        key = (deliver.device, deliver.host)
+        # by pseudonym: a connection that is kept would tell a vendor that two pairs are one device
+        key = (permit.pseudonym, deliver.host)
         pair = self._pairs.get(key)
         if pair is None:
             pair = self._pairs[key] = Pair(deliver.host, self._terms)
         pair.put(job)
 
-    def _permitted(self, deliver: Deliver, judged_by: Judge | None = None) -> Judge | None:
-        """The judge of the answer; None where the message must not leave, which the ledger has then been told."""
+    def _permitted(self, deliver: Deliver, before: Permit | None = None) -> Permit | None:
+        """The permit; None where the message must not leave, which the ledger has then been told."""
         try:
-            judge = self._permissions.judge_for(self._registry.current(), deliver, judged_by)
+            permit = self._permissions.permit(self._registry.current(), deliver, before)
         except Exception as error:  # whatever it is: the message stays on disk, and the ledger must hear that it did
             log.critical("nothing leaves: %s", error, exc_info=not isinstance(error, RegistryError))
             self._report(Deferred(deliver.id, Reason.JUDGE_ERROR.code, str(error)[:MOST_DETAIL], 0))
             return None
-        if judge is None:
+        if permit is None:
             self.counts["withdrawn"] += 1
             self._report(Delivered(deliver.id, 0, Reason.WITHDRAWN.code, Reason.WITHDRAWN.words, b"", b"", ""))
-        return judge
+        return permit
 
     # --- what pairs tell ---
 
     def _still_permitted(self, job: Job) -> bool:
-        return self._permitted(job.deliver, job.judge) is not None
+        permit = self._permitted(job.deliver, job.permit)
+        if permit is None:
+            return False
+        job.permit = permit  # perhaps of a newer manifest, for the same pair: another pair's would not have passed
+        return True
 
     def _done(self, job: Job, response: Response) -> None:
-        self._report(weigh(job.deliver.id, job.judge, response))
+        self._report(weigh(job.deliver.id, job.permit.judge, response, is_claim=job.is_claim))
 
     def _failed(self, job: Job, reason: Reason, detail: str) -> None:
         self._report(Deferred(job.deliver.id, reason.code, detail[:MOST_DETAIL], 0))

@@ -7,19 +7,30 @@ nothing out in them that no manifest declares. This module must never permit wha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 
 import msgspec
 
 from gateway.ipc.messages import Deliver
-from gateway.registry import Home
+from gateway.registry import Device, Home
+from gateway.standard import claim
 from gateway.standard.envelope import Message, outgoing
 from gateway.standard.judge import Judge
-from gateway.standard.manifest import Direction
+from gateway.standard.manifest import Direction, Manifest
 from gateway.standard.validator import Mismatch
 
 MOST_JUDGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """``judge``: of the vendor's answer; ``pseudonym``: the pair of device and vendor in whose name it leaves."""
+
+    judge: Judge
+    pseudonym: str
 
 
 class Permissions:
@@ -29,26 +40,47 @@ class Permissions:
         self._max_answer = max_answer
         self._judges: dict[str, Judge] = {}
 
-    def judge_for(self, home: Home, deliver: Deliver, judged_by: Judge | None = None) -> Judge | None:
-        """The judge of the vendor's answer; None where the message must not leave.
+    def permit(self, home: Home, deliver: Deliver, before: Permit | None = None) -> Permit | None:
+        """None where the message must not leave.
 
-        ``judged_by``: what this gave for the same message before; its content is not looked at again under the same manifest.
+        ``before``: what this gave for the same message before; its content is not looked at again for the same pair under the
+        same manifest.
         """
         device = home.by_id.get(deliver.device)
         manifest = home.manifest_of(device) if device is not None else None
         if device is None or manifest is None:
-            return None
-        declared = manifest.messages.get(deliver.type)
-        if declared is None or declared.host != deliver.host or declared.direction is not Direction.FROM_DEVICE:
             return None
         judge = self._judges.get(device.manifest)
         if judge is None:
             if len(self._judges) >= MOST_JUDGES:
                 self._judges.clear()
             judge = self._judges[device.manifest] = Judge(manifest, max_body=self._max_answer)
-        if judge is judged_by or conforms(judge, deliver, device.pseudonym):
-            return judge
-        return None
+        permit = Permit(judge, device.pseudonym)
+        if deliver.type == claim.TYPE:
+            return permit if is_claimed(manifest, deliver, device) else None
+        declared = manifest.messages.get(deliver.type)
+        if declared is None or declared.host != deliver.host or declared.direction is not Direction.FROM_DEVICE:
+            return None
+        return permit if permit == before or conforms(judge, deliver, device.pseudonym) else None
+
+
+def is_claimed(manifest: Manifest, deliver: Deliver, device: Device) -> bool:
+    """Whether the body is the claim that the owner made last for this device: the registry, which the owner's command alone
+    writes, holds its hash. A door that was taken over may well say that it carries a claim."""
+    if sha256(deliver.body).hexdigest() != device.claim or deliver.host != manifest.hosts[0]:
+        return False
+    try:
+        told = msgspec.json.decode(deliver.body, type=_Claim)
+        vendor, hosts = manifest.vendor.name, manifest.hosts
+        made = claim.claim(told.claim, vendor=vendor, hosts=hosts, id=deliver.id, sent=told.sent, device=device.pseudonym)
+        return len(told.sent) == 20 and _is_minute(told.sent) and made == deliver.body
+    except (msgspec.DecodeError, ValueError):
+        return False
+
+
+class _Claim(msgspec.Struct):
+    claim: str
+    sent: str
 
 
 def conforms(judge: Judge, deliver: Deliver, pseudonym: str) -> bool:

@@ -2,7 +2,7 @@
 
 | response | message | told to the ledger |
 |---|---|---|
-| 2xx, conforming | taken | Delivered |
+| 2xx, conforming (to a claim: without content) | taken | Delivered |
 | 2xx, not conforming | taken; the answer is recorded and goes no further | Delivered, VENDOR_ANSWER |
 | 3xx and the like | not taken; never followed: the owner approved no other place | Delivered, VENDOR_ANSWER |
 | 4xx but 408, 425, 429 | refused for good | Delivered, VENDOR_REFUSED |
@@ -22,8 +22,8 @@ MOST_RETRY_AFTER = 3_600  # seconds
 MOST_DETAIL = 512
 
 
-def weigh(id: str, judge: Judge, response: Response) -> Delivered | Deferred:
-    """The verdict on ``response`` to message ``id``."""
+def weigh(id: str, judge: Judge, response: Response, *, is_claim: bool = False) -> Delivered | Deferred:
+    """The verdict on ``response`` to message ``id``. ``is_claim``: no device waits, so a taken one is answered with nothing."""
     status = response.status
     if status in NOT_NOW or status >= 500:
         wait = retry_after(response.header("retry-after"))
@@ -32,6 +32,9 @@ def weigh(id: str, judge: Judge, response: Response) -> Delivered | Deferred:
     if not (200 <= status < 300 or 400 <= status < 500):
         return Delivered(id, status, Reason.VENDOR_ANSWER.code, f"the vendor answered {status}", response.body, b"", "")
     refused = status >= 400
+    if is_claim and response.body and not refused:
+        detail = "a claim that is taken is answered without content; send 204"
+        return Delivered(id, status, Reason.VENDOR_ANSWER.code, detail, response.body, b"", "")
     try:
         answer = judge.from_vendor(status, media_type, response.body)
     except Refusal as refusal:

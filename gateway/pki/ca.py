@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
+
+from gateway.lasting import write_new
 
 COMMON_NAME = "Mudroom home CA"
 LIFETIME = timedelta(days=3652)  # about ten years: longer than the box lasts
@@ -95,8 +96,8 @@ def load_or_create(certificate_path: Path, key_path: Path, now: Callable[[], dat
         certificate_path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         pem = authority.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         # the key first: a crash in between leaves a key that signed nothing yet, and the error above tells what to do
-        _write_new(key_path, pem, 0o600)
-        _write_new(certificate_path, authority.certificate.public_bytes(Encoding.PEM), 0o644)
+        write_new(key_path, pem, 0o600)
+        write_new(certificate_path, authority.certificate.public_bytes(Encoding.PEM), 0o644)
     except OSError as error:
         raise CaError(
             f"the home CA cannot be written: {error}; the signer's user needs to own {key_path.parent} (mode 0700) "
@@ -140,22 +141,3 @@ def _load(certificate_path: Path, key_path: Path) -> Authority:
     if key.public_key() != certificate.public_key():
         raise CaError(f"{key_path} is not the key of {certificate_path}; restore the pair from one backup")
     return Authority(certificate, key)
-
-
-def _write_new(path: Path, content: bytes, mode: int) -> None:
-    """Write a file that must not exist yet: whole and on disk, or not at all. Raises FileExistsError, OSError."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.link(temporary, path)  # unlike rename(2), link(2) never replaces
-    finally:
-        Path(temporary).unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -14,7 +14,7 @@ from gateway.standard import ijson
 from gateway.standard.canonical import encode
 from gateway.standard.envelope import MEDIA_TYPE, VERSION, Message, essence
 from gateway.standard.manifest import Direction, Manifest
-from gateway.standard.problem import PROBLEM_MEDIA_TYPE
+from gateway.standard.problem import BLANK, PROBLEM_MEDIA_TYPE, VENDOR_TYPES
 from gateway.standard.refusal import MAX_DETAIL, MAX_POINTER, MAX_POINTERS, Refusal, token
 from gateway.standard.validator import Mismatch
 
@@ -158,14 +158,21 @@ class Judge:
             text = value.get(name)
             if isinstance(text, str):
                 kept[name] = _readable(text, most, f"/{name}")
+        if "type" in kept and kept["type"] not in VENDOR_TYPES:
+            kept["type"] = BLANK  # RFC 9457 section 3.1.1: what the standard's list does not know is no type here
         pointers = value.get("pointers")
-        if isinstance(pointers, list) and len(pointers) <= MAX_POINTERS:
+        if isinstance(pointers, list):
             kept["pointers"] = [
                 _readable(pointer, MAX_POINTER, f"/pointers/{index}")
-                for index, pointer in enumerate(pointers)
-                if isinstance(pointer, str) and (not pointer or pointer[0] == "/")
+                for index, pointer in enumerate(pointers[:MAX_POINTERS])
+                if isinstance(pointer, str) and _is_pointer(pointer)
             ]
         return kept
+
+
+def _is_pointer(text: str) -> bool:
+    """Whether ``text`` is a JSON Pointer (RFC 6901 section 3)."""
+    return (not text or text[0] == "/") and all(piece[:1] in {"0", "1"} for piece in text.split("~")[1:])
 
 
 def _readable(text: str, most: int, pointer: str) -> str:

@@ -9,6 +9,14 @@ from gateway.standard.refusal import MAX_DETAIL, MAX_POINTER, MAX_POINTERS, boun
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:mudroom:refusal:"
 
+BLANK = "about:blank"  # says no more than the status (RFC 9457 section 4.2.1)
+# What a vendor host may refuse with (docs/clear-envelope.md): the gateway's labels for a message, and these of its own.
+VENDOR_LABELS = ("required-withheld", "claim-required", "claim-unknown", "key-unknown", "signature-invalid", "support-ended")
+_OF_MESSAGES = range(Reason.HTTP_SYNTAX.code, Reason.LEDGER_UNAVAILABLE.code)
+VENDOR_TYPES = frozenset(
+    TYPE_PREFIX + label for label in (*VENDOR_LABELS, *(reason.label for reason in Reason if reason.code in _OF_MESSAGES))
+)
+
 _STATUS = {
     Reason.HTTP_SYNTAX: 400,
     Reason.HTTP_METHOD: 405,

@@ -38,7 +38,10 @@ def test_only_listed_headers_reach_the_vendor(here: Here) -> None:
     assert 200 <= status_of(done) < 300, done
     (request,) = here.received("acme")[before:]
     names = {name.lower() for name, _ in request["headers"]}
-    assert names <= {"host", "content-type", "content-length", "accept", "idempotency-key", "user-agent"}
+    assert names <= {
+        "host", "content-type", "content-length", "accept", "idempotency-key", "user-agent",
+        "content-digest", "signature-input", "signature",
+    }  # fmt: skip
     assert "12345" not in json.dumps(request)
 
 

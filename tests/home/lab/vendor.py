@@ -1,7 +1,8 @@
 """A vendor on the virtual internet: takes HTTPS requests and writes down each one exactly as it came.
 
-It believes nothing and repairs nothing. `behaviour.json` in its folder, read anew when it changes, lets a test make it slow or
-failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}.
+It believes nothing and repairs nothing. With --verify it holds each request against its signature and writes down whose it
+is ("signed_by", a keyid) or what is wrong with it ("unproven"). `behaviour.json` in its folder, read anew when it changes,
+lets a test make it slow or failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}.
 """
 
 from __future__ import annotations
@@ -19,17 +20,29 @@ import httptools
 import uvloop
 
 from gateway import service
+from tests.home.lab.proof import Pins, Unproven, proven
 
 
 class Vendor:
     """What all connections of one vendor share."""
 
-    def __init__(self, folder: Path, answers: dict[str, bytes]) -> None:
+    def __init__(self, folder: Path, answers: dict[str, bytes], verify: bool) -> None:
         self._file = (folder / "received.jsonl").open("a", buffering=1, encoding="utf-8")
         self._behaviour_file = folder / "behaviour.json"
         self._stamp = -1
         self._behaviour: dict[str, Any] = {}
         self.answers = answers
+        self._pins = Pins() if verify else None
+
+    def judge(self, line: dict[str, Any], body: bytes) -> None:
+        """Add to ``line`` who signed it, if this vendor looks."""
+        if self._pins is None:
+            return
+        try:
+            line["signed_by"] = proven(line["method"], line["path"], line["headers"], body)
+            self._pins.accept(json.loads(body)["device"], line["signed_by"])
+        except Unproven as error:
+            line["unproven"] = str(error)
 
     def write(self, line: dict[str, Any]) -> None:
         """One request."""
@@ -99,6 +112,7 @@ class Connection(asyncio.Protocol):
             line["body"] = body.decode("utf-8")
         except UnicodeDecodeError:
             line["body_b64"] = base64.b64encode(body).decode()
+        self._vendor.judge(line, body)
         self._vendor.write(line)
         behaviour = self._vendor.behaviour
         asyncio.get_running_loop().call_later(behaviour.get("delay", 0), self._answer, behaviour, line["path"])
@@ -134,6 +148,7 @@ async def main() -> None:
     parser.add_argument("--certificate", type=Path, required=True)
     parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("--answers", type=Path)
+    parser.add_argument("--verify", action="store_true")
     parser.add_argument("address", nargs="+")
     options = parser.parse_args()
     answers = (
@@ -141,7 +156,7 @@ async def main() -> None:
         if options.answers
         else {}
     )
-    vendor = Vendor(options.folder, answers)
+    vendor = Vendor(options.folder, answers, options.verify)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(options.certificate, options.key)

@@ -46,7 +46,7 @@ HEAVY = {"typer", "rich", "pyroute2", "bcc", "mitmproxy", "sqlite3", "cryptograp
 NEEDS = {
     "names": set(),
     "ledger": {"sqlite3"},
-    "courier": set(),
+    "courier": {"cryptography"},  # it signs
     "signer": {"cryptography"},
     "door": {"mitmproxy", "cryptography"},
 }

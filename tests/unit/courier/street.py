@@ -231,6 +231,25 @@ class Street:
     async def outcome(self, seconds: float = 15) -> Any:
         return await asyncio.wait_for(self.told.get(), seconds)
 
+    async def under_way(self) -> tuple[Vendor, asyncio.Event]:
+        """A vendor that has "m-1" and answers once the event is set, while "m-2" waits for the pair's only connection."""
+        gate = asyncio.Event()
+        vendor = await self.vendor(gate=gate)
+        self.deliver("m-1")
+        self.deliver("m-2")
+        await vendor.requests.get()
+        return vendor, gate
+
+    async def reasons(self, number: int) -> dict[str, int]:
+        """What was told of the next ``number`` messages: reason by id."""
+        return {told.id: told.reason for told in [await self.outcome() for _ in range(number)]}
+
+    def approve(self, device: str, document: bytes) -> None:
+        """The owner approves a manifest; ``pseudonyms`` are those of afterwards."""
+        with self.registry.change() as change:
+            change.approve(device, document, self.config.dmz.pool_ipv4, self.config.dmz.pool_ipv6)
+        self.pseudonyms = {known.id: known.pseudonym for known in self.registry.current().by_id.values()}
+
     async def vendor(self, *names: str, **options: Any) -> Vendor:
         made = Vendor(options.pop("context", None) or self.authority.context(self.folder, *(names or (HOST,))), **options)
         await made.open()
@@ -239,19 +258,24 @@ class Street:
 
 
 @contextlib.asynccontextmanager
-async def street(folder: Path, *, start: bool = True, ledger: bool = False, **courier: object) -> AsyncIterator[Street]:
+async def street(
+    folder: Path, *, start: bool = True, ledger: bool = False, registry: RegistryFile | None = None, **courier: object
+) -> AsyncIterator[Street]:
     """The courier in this loop with two devices, "plug" and "lamp", under one manifest.
 
-    ``start``: run the courier in this loop; ``ledger``: leave the ledger's end of the link to a real one.
+    ``start``: run the courier in this loop; ``ledger``: leave the ledger's end of the link to a real one; ``registry``: one
+    that is there from before.
     """
     authority = Authority()
     (folder / "public.pem").write_bytes(authority.pem)
     config = settings(folder, courier={"authorities": str(folder / "public.pem"), **courier})
-    registry = RegistryFile(config.paths.registry)
-    with registry.change() as change:
-        for number, id in enumerate(("plug", "lamp")):
-            change.admit(Device(id, id.title(), Kind.LOCAL, f"02:00:00:00:00:0{number}"))
-            change.approve(id, manifest(HOST, "two.acme.example"), ipaddress.IPv4Network(config.dmz.pool4), config.dmz.pool_ipv6)
+    if registry is None:
+        registry = RegistryFile(config.paths.registry)
+        document = manifest(HOST, "two.acme.example")
+        with registry.change() as change:
+            for number, id in enumerate(("plug", "lamp")):
+                change.admit(Device(id, id.title(), Kind.LOCAL, f"02:00:00:00:00:0{number}"))
+                change.approve(id, document, ipaddress.IPv4Network(config.dmz.pool4), config.dmz.pool_ipv6)
     here = Street(folder, config, authority, registry, {HOST: [ADDRESSES[0]]})
     here.envelope("m-0")  # the pseudonyms, while the registry is whole
 
@@ -307,6 +331,9 @@ def courier_process(here: Street) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     user, group = pwd.getpwnam("mudroom-courier"), grp.getgrnam("mudroom")
     os.chown(folder, user.pw_uid, group.gr_gid)
+    keys = here.config.paths.pair_keys
+    keys.mkdir(mode=0o700, exist_ok=True)
+    os.chown(keys, user.pw_uid, user.pw_gid)
     command = [sys.executable, "-c", COURIER, str(here.folder / "mudroom.toml"), json.dumps(here.names)]
     with (here.folder / "courier.log").open("ab") as log:
         return subprocess.Popen(command, stderr=log, user=user.pw_uid, group=user.pw_gid, extra_groups=[group.gr_gid])

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.ipc.messages import Outcome
 from gateway.reasons import Reason
+from gateway.standard.claim import PATH as CLAIM
 from tests.unit.door.lab import HOST, MEDIA, MESSAGE, OTHER_HOST, PLUG, PREFIX, TARGET, Lab, drain, post, problem_of
 
 
@@ -29,6 +30,7 @@ VIOLATIONS = [
     ("PUT", post().replace(b"POST", b"PUT"), Reason.HTTP_METHOD),
     ("GET inbox", f"GET /.well-known/clear-envelope/v1/inbox HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode(), Reason.HTTP_METHOD),
     ("path", post(target="/upload"), Reason.HTTP_TARGET),
+    ("the owner's claim", post(target=CLAIM), Reason.HTTP_TARGET),
     ("query", post(target=TARGET + "?secret=1"), Reason.HTTP_TARGET),
     ("absolute form", post(target=f"https://{HOST}{TARGET}"), None),
     ("dots", post(target=PREFIX + "/../messages/power-reading"), Reason.HTTP_TARGET),

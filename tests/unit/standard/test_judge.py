@@ -199,6 +199,26 @@ ANSWERS: list[tuple[int, str | None, bytes, Answer]] = [
         ),
     ),
     (400, PROBLEM_MEDIA_TYPE, b'{"title":7,"pointers":"/x"}', Answer(400, b'{"status":400}', PROBLEM_MEDIA_TYPE)),
+    *(
+        (403, PROBLEM_MEDIA_TYPE, b'{"type":"%s"}' % sent, Answer(403, b'{"status":403,"type":"%s"}' % kept, PROBLEM_MEDIA_TYPE))
+        for sent, kept in (
+            (b"urn:mudroom:refusal:required-withheld", b"urn:mudroom:refusal:required-withheld"),
+            (b"urn:mudroom:refusal:not-in-schema", b"urn:mudroom:refusal:not-in-schema"),
+            (b"urn:mudroom:refusal:c2VjcmV0", b"about:blank"),
+            (b"urn:mudroom:refusal:ledger-unavailable", b"about:blank"),
+            (b"https://acme.example/problems/7?secret=1", b"about:blank"),
+        )
+    ),
+    (
+        422,
+        PROBLEM_MEDIA_TYPE,
+        b'{"pointers":["/a~2","/a~","/a~0~1b","a",%s"/last"]}' % b"".join(b'"/%d",' % n for n in range(20)),
+        Answer(
+            422,
+            b'{"pointers":["/a~0~1b",%s],"status":422}' % b",".join(b'"/%d"' % n for n in range(12)),
+            PROBLEM_MEDIA_TYPE,
+        ),
+    ),
 ]
 
 

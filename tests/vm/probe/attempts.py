@@ -273,7 +273,17 @@ def tries(targets: dict[str, list[tuple[str, str, int]]], worker: int) -> Iterat
         yield "read /proc/1/environ", lambda: read("/proc/1/environ")
     for path in (*secrets, f"{STATE}/registry.json", f"{STATE}/pki/ca.pem"):
         yield f"read {path}", lambda p=path: read(p)  # type: ignore[misc]
-    for path in (f"{STATE}/signer", f"{STATE}/ledger", f"{STATE}/box", f"{RUN}/box", "/root", "/home", "/boot", "/var/log"):
+    for path in (
+        f"{STATE}/signer",
+        f"{STATE}/ledger",
+        f"{STATE}/courier",
+        f"{STATE}/box",
+        f"{RUN}/box",
+        "/root",
+        "/home",
+        "/boot",
+        "/var/log",
+    ):
         yield f"list {path}", lambda p=path: listing(p)  # type: ignore[misc]
     folders = (
         "/", "/etc", "/usr", "/opt/mudroom", "/opt/mudroom/app", "/var", "/var/lib", STATE, f"{STATE}/pki", "/run", RUN,
