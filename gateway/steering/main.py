@@ -15,7 +15,7 @@ from gateway.reasons import Reason
 from gateway.steering.control import Control
 from gateway.steering.hooks import Hooks
 from gateway.steering.layout import Event
-from gateway.steering.loader import Guard, Steer
+from gateway.steering.loader import Guard, LoadError, Steer
 from gateway.steering.reconcile import Reconciler, look
 from gateway.steering.reports import Reports
 
@@ -27,8 +27,13 @@ log = logging.getLogger(__name__)
 
 async def serve(config: Config, hooks: Hooks, stop: asyncio.Event) -> None:
     """Run until ``stop``. Raises LoadError or OSError where it cannot start; devices then reach nothing."""
-    steer = await asyncio.to_thread(Steer, config)
-    guard = await asyncio.to_thread(Guard) if config.dmz.mode == "bridge" else None
+    try:
+        steer = await asyncio.to_thread(Steer, config)
+        guard = await asyncio.to_thread(Guard) if config.dmz.mode == "bridge" else None
+    except LoadError:
+        if stop.is_set():
+            return  # systemd ends the compiler with us
+        raise
     try:
         await _serve(config, hooks, stop, steer, guard)
     finally:
