@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import itertools
 import logging
 from typing import Any
 
@@ -22,6 +24,7 @@ from gateway.steering.reports import Reports
 ROUND_SECONDS = 1.0
 WATCH_SECONDS = 0.1  # registry and leases
 REPORT_SECONDS = 0.5
+COLLECT_ROUNDS = 10  # pyroute2's short-lived sockets leave cycles; on the collector's own schedule they take 4 MiB
 log = logging.getLogger(__name__)
 
 
@@ -124,11 +127,13 @@ class _tasks(contextlib.AbstractAsyncContextManager["list[asyncio.Task[None]]"])
 
 
 async def _rounds(config: Config, hooks: Hooks, reconciler: Reconciler) -> None:
-    while True:
+    for number in itertools.count():
         try:
             reconciler.apply(await asyncio.to_thread(look, config, hooks))
         except Exception:  # whatever it is: say it and try again; without a good round the kernel closes by itself
             log.exception("a round failed")
+        if number % COLLECT_ROUNDS == 0:
+            gc.collect()
         await asyncio.sleep(ROUND_SECONDS)
 
 
