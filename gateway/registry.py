@@ -24,7 +24,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.service import GROUP
 from gateway.standard.manifest import Manifest, parse_manifest
 
 DEVICE_ID = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
@@ -151,6 +150,8 @@ class RegistryFile:
             self._stamp, self._home = None, Home(Registry())
             return self._home
         except OSError as error:
+            from gateway.service import GROUP  # here: who only reads needs no event loop (the console's drawing)
+
             raise RegistryError(f"{self.path}: {error}; its folder and file are for the group {GROUP} to read") from error
         stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
         if stamp != self._stamp:
@@ -185,6 +186,8 @@ class RegistryFile:
 
     def _write(self, registry: Registry) -> None:
         import grp
+
+        from gateway.service import GROUP
 
         handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".registry-")
         try:

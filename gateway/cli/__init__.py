@@ -17,6 +17,13 @@ def main() -> None:
         if names is not None:
             screen.main(sys.argv[1:], names)
             return
+        wanted, path = screen.drawing(sys.argv[1:])
+        if wanted:
+            from gateway.cli import scene
+            from gateway.cli.state import State
+
+            scene.show(State(path))
+            return
         start = serving.call(sys.argv[1:])
         if start is not None:
             start()

@@ -1,21 +1,13 @@
-"""`mudroom console --once`: the text of the screen, once. ``screen`` shows it for good (and takes the calls without --once)."""
+"""`mudroom console` in the whole command: its help, and the calls that ``screen`` does not know by sight."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway import __version__
-from gateway.box import firststart
-from gateway.box.console import Scene, draw
-from gateway.box.doctor import Finding, wrong
-from gateway.cli import checks, screen
+from gateway.cli import scene, screen
 from gateway.cli.state import State
-from gateway.config import Config, ConfigError
-from gateway.registry import RegistryError, RegistryFile
 
 
 def console(
@@ -31,56 +23,4 @@ def console(
         before = ["-c", str(state.path)] if state.path else []
         screen.main([*before, "console"], tty or [])
         return
-    typer.echo(draw(scene(state)), nl=False)
-
-
-def scene(state: State) -> Scene:
-    """What is to be shown; whatever cannot be found out is a finding in it."""
-    try:
-        config = state.config
-    except ConfigError as error:
-        return Scene(os.uname().nodename, __version__, findings=[wrong("network", f"settings: {error}", "`mudroom doctor`")])
-    box = checks.Box(config)
-    findings = checks.perform(box, checks.CHEAP)
-    devices, trouble = _devices(config)
-    return Scene(
-        name=config.box.name,
-        version=__version__,
-        wan=checks.addresses4(config.wan.interface) + checks.addresses6(config.wan.interface),
-        lan=checks.addresses4(config.lan.interface),
-        domain=config.lan.domain,
-        devices=devices,
-        code=_code(config),
-        may_ssh=bool(config.box.ssh_keys),
-        findings=[*findings, *trouble],
-        waits_for=_waits_for(box),
-    )
-
-
-def _devices(config: Config) -> tuple[int, list[Finding]]:
-    try:
-        return len(RegistryFile(config.paths.registry).current().registry.devices), []
-    except RegistryError as error:
-        return 0, [wrong("devices", str(error), "`mudroom doctor`")]
-
-
-def _code(config: Config) -> str:
-    try:
-        return firststart.code(Path(config.paths.state)) or ""
-    except OSError:
-        return ""  # not root's call: it is for the console only
-
-
-def _waits_for(box: checks.Box) -> list[str]:
-    """Units on which the start still waits; none once mudroom.target was reached, or where there is no systemd."""
-    if not box.systemd:
-        return []
-    try:
-        if checks.unit_states(["mudroom.target"])[0].active == "active":
-            return []
-        names = [f"{name}.service" for name in checks.UNITS if name.startswith("mudroom-")]
-        return [
-            unit.name.removeprefix("mudroom-") for unit in checks.unit_states(names) if unit.active in ("activating", "inactive")
-        ]
-    except (OSError, IndexError):
-        return []
+    scene.show(state)

@@ -149,11 +149,23 @@ def _rest(seconds: float, stopped: list[int]) -> None:
         time.sleep(min(left, 0.5))
 
 
-def call(words: Sequence[str]) -> list[str] | None:
-    """The terminals (names below /dev) of a call ``[-c FILE] console [--tty NAME]…``; None where it is another call."""
+def _after_settings(words: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The settings' file of a call ``[-c FILE] …``, and the words after it."""
     left = list(words)
     if left[:1] in (["-c"], ["--config"]) and len(left) > 1:
-        left = left[2:]
+        return Path(left[1]), left[2:]
+    return None, left
+
+
+def drawing(words: Sequence[str]) -> tuple[bool, Path | None]:
+    """Whether a call is ``[-c FILE] console --once``, and the settings' file that it names."""
+    path, left = _after_settings(words)
+    return left == ["console", "--once"], path
+
+
+def call(words: Sequence[str]) -> list[str] | None:
+    """The terminals (names below /dev) of a call ``[-c FILE] console [--tty NAME]…``; None where it is another call."""
+    _, left = _after_settings(words)
     if left[:1] != ["console"]:
         return None
     left = left[1:]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.ipc.channel import FrameReader, encode
+from gateway.ipc.frames import FrameReader, encode
 
 
 class NoAnswer(OSError):

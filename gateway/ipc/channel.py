@@ -1,7 +1,7 @@
-"""Frames over a Unix stream socket: four bytes of length (big-endian), then one MessagePack value.
+"""Frames (``frames``) over a Unix stream socket, on asyncio.
 
-``FrameReader`` is pure; ``Channel`` is its asyncio edge and knows its peer's uid from the kernel (SO_PEERCRED). A peer
-that breaks the framing or sends a type outside the link's union is cut off.
+``Channel`` knows its peer's uid from the kernel (SO_PEERCRED). A peer that breaks the framing or sends a type outside the
+link's union is cut off.
 """
 
 from __future__ import annotations
@@ -19,50 +19,12 @@ from typing import Any, cast
 
 import msgspec
 
+from gateway.ipc.frames import FrameError, FrameReader, encode
 from gateway.ipc.inherited import given
 from gateway.service import GROUP
 
-MAX_FRAME = 4 * 1024 * 1024
 MOST_PEERS = 128  # connections of one user to one service; there are at most 64 door workers
-_LENGTH = struct.Struct(">I")
-_encoder = msgspec.msgpack.Encoder()
 log = logging.getLogger(__name__)
-
-
-class FrameError(ValueError):
-    """The peer broke the framing."""
-
-
-def encode(message: msgspec.Struct) -> bytes:
-    """One message as a frame."""
-    payload = _encoder.encode(message)
-    return _LENGTH.pack(len(payload)) + payload
-
-
-class FrameReader:
-    """Bytes in, whole payloads out; never holds more than one frame beyond what it was fed."""
-
-    def __init__(self, max_frame: int = MAX_FRAME) -> None:
-        self._buffer = bytearray()
-        self._max = max_frame
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The payloads that ``data`` completes. Raises FrameError."""
-        buffer = self._buffer
-        buffer += data
-        payloads: list[bytes] = []
-        position = 0
-        while len(buffer) - position >= 4:
-            (length,) = _LENGTH.unpack_from(buffer, position)
-            if length > self._max:
-                raise FrameError(f"a frame of {length} bytes; the limit is {self._max}")
-            if len(buffer) - position - 4 < length:
-                break
-            payloads.append(bytes(buffer[position + 4 : position + 4 + length]))
-            position += 4 + length
-        if position:
-            del buffer[:position]
-        return payloads
 
 
 class Channel(asyncio.Protocol):

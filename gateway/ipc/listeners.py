@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from gateway.ipc.channel import FrameError, FrameReader, encode
+from gateway.ipc.frames import FrameError, FrameReader, encode
 from gateway.ipc.messages import Holder, Listeners, Register, WhoIs
 
 MAX_FRAME = 65536

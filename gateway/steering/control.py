@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from gateway import service
-from gateway.ipc.channel import FrameError, FrameReader, encode, peer_uid, share
+from gateway.ipc.channel import peer_uid, share
+from gateway.ipc.frames import FrameError, FrameReader, encode
 from gateway.ipc.messages import AskStatus, Holder, Listeners, Message, Register, Status, WhoIs
 from gateway.steering import sockets
 from gateway.steering.layout import Listener, door_listener

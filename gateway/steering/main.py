@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import itertools
 import logging
 from typing import Any
 
@@ -15,20 +17,26 @@ from gateway.reasons import Reason
 from gateway.steering.control import Control
 from gateway.steering.hooks import Hooks
 from gateway.steering.layout import Event
-from gateway.steering.loader import Guard, Steer
+from gateway.steering.loader import Guard, LoadError, Steer
 from gateway.steering.reconcile import Reconciler, look
 from gateway.steering.reports import Reports
 
 ROUND_SECONDS = 1.0
 WATCH_SECONDS = 0.1  # registry and leases
 REPORT_SECONDS = 0.5
+COLLECT_ROUNDS = 10  # pyroute2's short-lived sockets leave cycles; on the collector's own schedule they take 4 MiB
 log = logging.getLogger(__name__)
 
 
 async def serve(config: Config, hooks: Hooks, stop: asyncio.Event) -> None:
     """Run until ``stop``. Raises LoadError or OSError where it cannot start; devices then reach nothing."""
-    steer = await asyncio.to_thread(Steer, config)
-    guard = await asyncio.to_thread(Guard) if config.dmz.mode == "bridge" else None
+    try:
+        steer = await asyncio.to_thread(Steer, config)
+        guard = await asyncio.to_thread(Guard) if config.dmz.mode == "bridge" else None
+    except LoadError:
+        if stop.is_set():
+            return  # systemd ends the compiler with us
+        raise
     try:
         await _serve(config, hooks, stop, steer, guard)
     finally:
@@ -119,11 +127,13 @@ class _tasks(contextlib.AbstractAsyncContextManager["list[asyncio.Task[None]]"])
 
 
 async def _rounds(config: Config, hooks: Hooks, reconciler: Reconciler) -> None:
-    while True:
+    for number in itertools.count():
         try:
             reconciler.apply(await asyncio.to_thread(look, config, hooks))
         except Exception:  # whatever it is: say it and try again; without a good round the kernel closes by itself
             log.exception("a round failed")
+        if number % COLLECT_ROUNDS == 0:
+            gc.collect()
         await asyncio.sleep(ROUND_SECONDS)
 
 

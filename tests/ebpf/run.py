@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gateway.config import Config
 from gateway.registry import Kind
 from gateway.steering import layout
-from gateway.steering.loader import Steer
+from gateway.steering.loader import LIBBPF, Steer
 
 GATEWAY_MAC = "02:00:00:00:77:01"
 LINK_LOCAL = "fe80::77:1"
@@ -68,10 +68,7 @@ class Runner:
     """One program; buffers are kept, so that a hundred thousand packets are quick."""
 
     def __init__(self, fd: int) -> None:
-        import bcc
-
-        # a binding of our own, so that bcc's declared argument types do not matter
-        self._run = ctypes.CDLL(bcc.lib._name, use_errno=True).bpf_prog_test_run_opts
+        self._run = ctypes.CDLL(LIBBPF, use_errno=True).bpf_prog_test_run_opts
         self._fd = fd
         self._context = ctypes.create_string_buffer(CONTEXT)
         self._context_out = ctypes.create_string_buffer(CONTEXT)

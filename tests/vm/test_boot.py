@@ -61,6 +61,17 @@ def test_the_console_says_where_the_box_is_and_how_to_begin(first: Boot, vm: Sce
     assert "login:" not in vm.machine.console.text, "the console is ours, no getty's"
 
 
+def test_at_rest_it_uses_no_more_memory_than_asked(vm: Scene) -> None:
+    """350 MiB of 1.5 GiB, by the least of a few looks: a drawing of the console may pass by."""
+    assert "[never]" in vm.guest.run("cat", "/sys/kernel/mm/transparent_hugepage/enabled").out
+    assert int(vm.guest.run("cat", "/proc/sys/vm/min_free_kbytes").out) == 16384
+    told = vm.guest.script("for look in 1 2 3 4 5; do free -m; sleep 2; done").out
+    used = [int(line.split()[2]) for line in told.splitlines() if line.startswith("Mem:")]
+    print(f"\nvm: MiB used: {used}")
+    assert len(used) == 5
+    assert min(used) <= 350
+
+
 def test_no_password_opens_it(vm: Scene) -> None:
     """No account has a password, and ssh takes keys only."""
     shadow = vm.guest.run("cut", "-d:", "-f1,2", "/etc/shadow").out.split()

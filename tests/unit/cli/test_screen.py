@@ -135,6 +135,30 @@ def test_its_call_is_known_by_sight(words: list[str], names: list[str] | None) -
     assert screen.call(words) == names
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["console", "--once"], (True, None)),
+        (["-c", "x.toml", "console", "--once"], (True, Path("x.toml"))),
+        (["console"], (False, None)),
+        (["console", "--once", "--help"], (False, None)),
+        (["status"], (False, None)),
+    ],
+)
+def test_a_drawing_is_known_by_sight(words: list[str], found: tuple[bool, Path | None]) -> None:
+    assert screen.drawing(words) == found
+
+
+def test_a_drawing_loads_neither_the_whole_command_nor_an_event_loop(tmp_path: Path) -> None:
+    (tmp_path / "mudroom.toml").write_text(f'[paths]\nstate = "{tmp_path}"\nrun = "{tmp_path}"\n')
+    words = ["mudroom", "-c", str(tmp_path / "mudroom.toml"), "console", "--once"]
+    lines = f"import sys\nsys.argv = {words!r}\nfrom gateway.cli import main\nmain()\n"
+    lines += "print([name for name in ('typer', 'rich', 'asyncio', 'cryptography') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert "Closed" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_screens_text_is_printed_once_without_systemd_and_settings(tmp_path: Path) -> None:
     (tmp_path / "mudroom.toml").write_text(f'[paths]\nstate = "{tmp_path}"\nrun = "{tmp_path}"\n')
     call = [sys.executable, "-m", "gateway.cli", "-c", str(tmp_path / "mudroom.toml"), "console", "--once"]

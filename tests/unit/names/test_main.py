@@ -18,7 +18,8 @@ from dnslib import RCODE, DNSRecord
 from gateway import registry
 from gateway.config import Config, Paths
 from gateway.ipc import channel
-from gateway.ipc.channel import Channel, FrameReader, encode
+from gateway.ipc.channel import Channel
+from gateway.ipc.frames import FrameReader, encode
 from gateway.ipc.messages import Attempt, Holder, Listeners, ToLedger, ToSteering, WhoIs
 from gateway.names.main import Approvals, serve
 from gateway.reasons import Reason
