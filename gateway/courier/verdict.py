@@ -38,7 +38,7 @@ def weigh(id: str, judge: Judge, response: Response) -> Delivered | Deferred:
         reason = Reason.VENDOR_REFUSED if refused else Reason.VENDOR_ANSWER
         return Delivered(id, status, reason.code, refusal.detail[:MOST_DETAIL], response.body, b"", "")
     code = Reason.VENDOR_REFUSED.code if refused else -1
-    return Delivered(id, status, code, "", response.body, answer.body, answer.media_type)
+    return Delivered(id, status, code, "", response.body, answer.body, answer.media_type, answer.bits)
 
 
 def retry_after(value: str | None) -> int:
