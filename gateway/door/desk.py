@@ -159,7 +159,7 @@ class Desk:
             body,
             envelope,
             self._wait_ms,
-            judge.bits(message, slot_start(received, allowed.slot_ms) // 10**9),
+            judge.bits(message, slot_start(received, allowed.slot_ms) // 10**9, paced=allowed.paced),
             allowed.budget,
             allowed.slot_ms,
             allowed.paced,

@@ -45,14 +45,22 @@ class Judge:
         self._hosts = frozenset(manifest.hosts)
         to_device = sum(declared.direction is Direction.TO_DEVICE for declared in manifest.messages.values())
         self._answer_bits = 1 + log2(to_device + 1)  # taken or refused; nothing, or one of the types
+        self._order_bits = log2(max(len(manifest.messages) - to_device, 1))
 
     def from_device(self, host: str, type: str, body: bytes) -> Message:
         """A device's message to ``host`` (lower case) under the path's ``type``. Raises Refusal, and nothing else."""
         return _only_refusals(self._from_device, host, type, body)
 
-    def bits(self, message: Message, reference: int) -> int:
-        """What a judged message could hide, in bits. ``reference``: start of its slot, s since the epoch. Raises Refusal."""
-        return _only_refusals(lambda: bits.whole(self.manifest.messages[message.type].schema.cost(message.payload, reference)))
+    def bits(self, message: Message, reference: int, *, paced: bool) -> int:
+        """What a judged message could hide, in bits. ``reference``: start of its slot, s since the epoch. Raises Refusal.
+
+        Presence (``slots``) charges how many of each type come in a slot. Their order is the gateway's own where they are
+        ``paced``, and the device's where not: then it is charged as a choice among the types.
+        """
+        order = 0.0 if paced else self._order_bits
+        return _only_refusals(
+            lambda: bits.whole(order + self.manifest.messages[message.type].schema.cost(message.payload, reference))
+        )
 
     def from_vendor(self, status: int, media_type: str | None, body: bytes) -> Answer:
         """A vendor's answer: HTTP status, Content-Type and content.

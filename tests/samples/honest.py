@@ -98,7 +98,7 @@ def a_day(name: str, settings: Leaks, seed: int = 7) -> Charged:
         body = json.dumps({"ce": 1, "type": type_, "vendor": vendor, "payload": payload}).encode()
         message: Message = judge.from_device(declared.host, type_, body)
         received = int((MIDNIGHT + second) * 10**9)
-        bits = judge.bits(message, slot_start(received, allowed.slot_ms) // 10**9)
+        bits = judge.bits(message, slot_start(received, allowed.slot_ms) // 10**9, paced=allowed.paced)
         submit = Submit(
             number, str(number), device.id, "", declared.host, type_, received, body, b"", 0,
             bits, allowed.budget, allowed.slot_ms, allowed.paced,

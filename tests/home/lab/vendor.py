@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import itertools
 import json
 import ssl
 import time
@@ -19,6 +20,8 @@ import httptools
 import uvloop
 
 from gateway import service
+
+NUMBERS = itertools.count(1)  # of connections
 
 
 class Vendor:
@@ -53,6 +56,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor
+        self._number = next(NUMBERS)
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._begin()
@@ -93,6 +97,7 @@ class Connection(asyncio.Protocol):
             "method": self._parser.get_method().decode(),
             "path": self._target.decode("latin-1"),
             "headers": self._headers,
+            "connection": self._number,
         }
         body = bytes(self._body)
         try:

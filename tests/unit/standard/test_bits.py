@@ -160,7 +160,9 @@ def test_a_message_is_charged_in_whole_bits(acme: Manifest) -> None:
     )
     message = judge.from_device("api.acme.example", "power-reading", body)
     # now 2, on 1, power of 36,801 steps, six members that may be left out
-    assert judge.bits(message, NOW) == math.ceil(2 - 0.01 + 1 + math.log2(36_801) + 6)
+    cost = 2 - 0.01 + 1 + math.log2(36_801) + 6
+    assert judge.bits(message, NOW, paced=True) == math.ceil(cost)
+    assert judge.bits(message, NOW, paced=False) == math.ceil(cost + 1), "and which of two types came before which"
 
 
 def test_the_vendor_s_answers_are_counted(acme: Manifest) -> None:
