@@ -34,14 +34,19 @@ def _refused(name: str, bits: int, write: Callable[[int], Request], read: Callab
     return Carrier(name, Group.REFUSED, bits, write, read, messages=16)
 
 
+KINDS = (" ", "\t", "\n", "\r\n", "  ", "\n\t", " \n", "\t\t")
+
+
 def _spread(symbol: int) -> str:
     """White space of eight kinds between the tokens."""
-    kinds = (" ", "\t", "\n", "\r\n", "  ", "\n\t", " \n", "\t\t")
-    return PLAIN.replace(": ", ":" + kinds[symbol & 7]).replace(", ", "," + kinds[symbol >> 3])
+    return PLAIN.replace(": ", ":" + KINDS[symbol & 7]).replace(", ", "," + KINDS[symbol >> 3])
 
 
 def _spaces(line: Line) -> int:
-    return line["body"].count(" ") & 63
+    after = line["body"].split('"ce":', 1)[1]
+    colon, after = after.split("1", 1)
+    comma = after[1:].split('"', 1)[0]
+    return KINDS.index(colon) | KINDS.index(comma) << 3
 
 
 def _escaped(symbol: int) -> str:
@@ -49,8 +54,14 @@ def _escaped(symbol: int) -> str:
     return PLAIN.replace("mode-03", mode)
 
 
+def _value(line: Line, member: str) -> str:
+    """The text behind a member's name."""
+    found: str = line["body"].split(f'"{member}":', 1)[-1].lstrip()
+    return found
+
+
 def _escapes(line: Line) -> int:
-    text = line["body"].split('"mode":"', 1)[-1]
+    text = _value(line, "mode")[1:]
     symbol = 0
     for number in range(7):
         step = 6 if text.startswith("\\u") else 1
@@ -68,15 +79,10 @@ def _spelled(spellings: tuple[str, ...], member: str, plain: str) -> tuple[Calla
         return PLAIN.replace(f'"{member}": {plain}', f'"{member}": {spellings[symbol]}')
 
     def read(line: Line) -> int | None:
-        text = line["body"].split(f'"{member}":', 1)[-1]
+        text = _value(line, member)
         found = [n for n, spelling in enumerate(spellings) if text.startswith((spelling + ",", spelling + "}"))]
         return found[0] if found else None
 
-    return write, read
-
-
-def _zero() -> tuple[Callable[[int], str], Callable[[Line], int | None]]:
-    write, read = _spelled(ZEROS, "value", "20.5")
     return write, read
 
 
@@ -115,7 +121,7 @@ def _nothing(_line: Line) -> int:
 
 
 def _length(line: Line) -> int:
-    return int({name.lower(): value for name, value in line["headers"]}["content-length"]) & 63
+    return int({name.lower(): value for name, value in line["headers"]}["content-length"]) - len(PLAIN)
 
 
 FORMS = (
@@ -132,9 +138,8 @@ FORMS = (
     _form("length of the content", 6, lambda s: PLAIN + " " * s, _length),
     _form("escapes in strings", 7, _escaped, _escapes),
     _form("spelling of a number", 3, *_spelled(NUMBERS, "value", "20.5")),
-    _form("zero and its sign", 2, *_zero()),
-    _form("ce: 1 or 1.0 or 1e0 or 10e-1", 2, lambda s: PLAIN.replace('"ce": 1', '"ce": ' + ("1", "1.0", "1e0", "10e-1")[s]),
-          lambda line: next((n for n, c in enumerate(("1,", "1.0", "1e0", "10e")) if f'"ce":{c}' in line["body"]), None)),
+    _form("zero and its sign", 2, *_spelled(ZEROS, "value", "20.5")),
+    _form("ce: 1 or 1.0 or 1e0 or 10e-1", 2, *_spelled(("1", "1.0", "1e0", "10e-1"), "ce", "1")),
     _form("digits below the step", 10, lambda s: _changed(value=20.5 + s * 1e-5 - 0.005),
           lambda line: round((payload_of(line)["value"] - 20.495) * 1e5) & 1023),
     _form("seconds within the grain", 5, lambda s: _changed(when=f"2026-01-31T12:00:{s:02}Z"),

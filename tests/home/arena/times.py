@@ -19,7 +19,7 @@ TICK = post(envelope({}, "tick"), "tick")
 OFFSETS = 4  # where in its slot a message is sent: two bits
 STEP = 0.02
 MOUTHS = 8  # connections of the device: a held message occupies one
-FRAMES = 40
+FRAMES = 30
 
 
 def paced(on: bool) -> None:
