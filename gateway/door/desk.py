@@ -147,7 +147,10 @@ class Desk:
         received = self._now()
         allowed = allowance(self._leaks, device, manifest.messages[type_].rate)
         identifier = str(uuid.uuid4())
-        envelope = outgoing(message, manifest, id=identifier, sent=sent_at(received), device=device.pseudonym, withheld=())
+        moment = slot_start(received, allowed.slot_ms)
+        # the minute must not tell where in a long slot it came
+        sent = sent_at(moment if allowed.paced else received)
+        envelope = outgoing(message, manifest, id=identifier, sent=sent, device=device.pseudonym, withheld=())
         submit = Submit(
             self._ledger.next_ref(),
             identifier,
@@ -159,7 +162,7 @@ class Desk:
             body,
             envelope,
             self._wait_ms,
-            judge.bits(message, slot_start(received, allowed.slot_ms) // 10**9, paced=allowed.paced),
+            judge.bits(message, moment // 10**9, paced=allowed.paced),
             allowed.budget,
             allowed.slot_ms,
             allowed.paced,

@@ -16,6 +16,8 @@ from gateway.standard.slots import DAY_MS, presence, slot_start
 DAY = DAY_MS * 1_000_000  # nanoseconds
 WHOLE_DAY = 24 * 3600.0  # monotonic seconds
 KEPT = 62  # days
+MOST_ANSWER = 8 * 1024 * 1024  # bits: config.Courier.max_answer
+MOST_SLOT_MS = 3_600_000
 COLUMNS = "type, messages, occupied, slots, last, bits, answers, answer_bits"
 
 
@@ -51,7 +53,7 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One message type of one device in one day. ``last``: the slot of the day that held the last message; bits: whole ones."""
+    """One message type of one device in one day. ``last``: start of the slot that held the last message, in ms since midnight."""
 
     messages: int = 0
     occupied: int = 0
@@ -78,11 +80,13 @@ def total(account: Account) -> int:
 def charge(account: Account, submit: Submit) -> bool:
     """Charge a message; False, and nothing changed, where that is beyond the budget."""
     spent = account.get(submit.type) or Spent()
-    slot = submit.slot_ms
     # by the time of day alone: right too where the clock is behind the day on record
-    index = slot_start(submit.received, slot) % DAY // (slot * 1_000_000)
-    if index > spent.last:
-        spent = replace(spent, occupied=spent.occupied + 1, last=index, slots=index + 1)
+    start = slot_start(submit.received, submit.slot_ms) % DAY // 1_000_000
+    if start != spent.last:
+        # since midnight, or since the last one: slots may have become longer or shorter meanwhile, the clock may have been set
+        first = spent.last < 0
+        passed = start // submit.slot_ms + 1 if first else max((start - spent.last) // submit.slot_ms, 1)
+        spent = replace(spent, occupied=spent.occupied + 1, last=start, slots=spent.slots + passed)
     spent = replace(spent, messages=spent.messages + 1, bits=spent.bits + submit.bits)
     if total(account | {submit.type: spent}) > submit.budget:
         return False
@@ -93,6 +97,7 @@ def charge(account: Account, submit: Submit) -> bool:
 def heard(account: Account, type_: str, bits: int) -> None:
     """Count a vendor's answer to a message of ``type_``."""
     before = account.get(type_) or Spent()
+    bits = min(max(bits, 0), MOST_ANSWER)  # a number that the file cannot hold would stop all records
     account[type_] = replace(before, answers=before.answers + 1, answer_bits=before.answer_bits + bits)
 
 

@@ -324,7 +324,10 @@ class Ledger:
 
     def _released(self) -> None:
         self._release = None
-        self._pump()
+        now = time.monotonic()
+        # also where no courier is there to take it: else this would come back at once, for ever
+        self._schedule.release(now)
+        self._pump(now)
         self._arm_release()
 
     def _say_over(self, submit: Submit) -> None:

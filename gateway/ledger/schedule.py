@@ -98,6 +98,12 @@ class Schedule:
         found.held[seq] = until
         heappush(found.release, (until, seq))
 
+    def release(self, now: float) -> None:
+        """What was held until now may go."""
+        for host in self.hosts.values():
+            while host.release and host.release[0][0] <= now:
+                host.held.pop(heappop(host.release)[1], None)
+
     def next_release(self) -> float | None:
         """When the next held message may go."""
         return min((host.release[0][0] for host in self.hosts.values() if host.release), default=None)
@@ -160,11 +166,10 @@ class Schedule:
 
     def wanted(self, now: float) -> list[tuple[str, int]]:
         """(host, how many) to read from disk and send now."""
+        self.release(now)
         room = WINDOW - len(self.flights)
         found: list[tuple[str, int]] = []
         for name, host in self.hosts.items():
-            while host.release and host.release[0][0] <= now:
-                host.held.pop(heappop(host.release)[1], None)
             if host.loading or not host.queued:
                 continue
             if host.failures and (now < host.until or host.flying):

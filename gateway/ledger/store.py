@@ -421,7 +421,12 @@ class Store:
     def _submit(self, draft: _Draft, submit: Submit) -> int | Reason:
         quotas, usage, size = self._quotas, self._use(draft, submit.device), len(submit.original) + len(submit.outgoing)
         queued = self._queued.get(submit.device, 0) + draft.queued.get(submit.device, 0)
-        if not submit.id or not 0 <= submit.received <= _MAX_INT or not 0 <= submit.bits <= _MAX_INT or submit.slot_ms <= 0:
+        if (
+            not submit.id
+            or not 0 <= submit.received <= _MAX_INT
+            or not 0 <= submit.bits <= _MAX_INT
+            or not 0 < submit.slot_ms <= leaks.MOST_SLOT_MS
+        ):
             return Reason.LEDGER_UNAVAILABLE
         if (
             usage.messages >= quotas.messages_per_day

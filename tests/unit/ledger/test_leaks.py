@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -163,11 +164,30 @@ def test_times_are_charged_by_slots() -> None:
     account: leaks.Account = {}
     for second in (0, 0, 5, 5, 5, 9):
         assert charge(account, submit(1, bits=10, received=20_000 * DAY + second * SECOND))
-    assert account["reading"] == Spent(messages=6, occupied=3, slots=10, last=9, bits=60)
+    assert account["reading"] == Spent(messages=6, occupied=3, slots=10, last=9000, bits=60)
     assert total(account) == -(-(60 + presence(3, 3, 10)) // 1)
 
 
-@pytest.mark.parametrize("change", [{"bits": -1}, {"bits": 2**64}, {"slot_ms": 0}])
+def test_slots_that_become_longer_and_clocks_that_are_set_make_no_time_free() -> None:
+    account: leaks.Account = {}
+    for second, slot in ((1000, 100), (1001, 100), (1060, 60_000), (1120, 60_000), (1000, 60_000)):
+        assert charge(account, submit(1, bits=0, received=20_000 * DAY + second * SECOND, slot_ms=slot))
+    spent = account["reading"]
+    assert (spent.messages, spent.occupied, spent.slots) == (5, 5, 10_001 + 10 + 1 + 1 + 1)
+
+
+def test_a_vendor_s_count_cannot_burst_the_record(store: Store, clock: Clock) -> None:
+    for number, bits in enumerate((2**62, -5, 2**70)):
+        send(store, clock, number)
+        answer = Answer(
+            2 * number + 1, f"m-{number:08d}", "plug", "Acme", "in.acme.example", "reading", 200, -1, "", b"", b"", bits
+        )
+        store.commit(Batch(answers=[answer]))
+    with Reader(store.path) as reader:
+        assert reader.leaks()[0].spent.answer_bits == 2 * leaks.MOST_ANSWER
+
+
+@pytest.mark.parametrize("change", [{"bits": -1}, {"bits": 2**64}, {"slot_ms": 0}, {"slot_ms": 2**40}])
 def test_nonsense_is_refused(store: Store, clock: Clock, change: dict[str, int]) -> None:
     (result,) = store.commit(Batch(submits=[submit(1, received=clock.wall, **change)]))  # type: ignore[arg-type]
     assert result is Reason.LEDGER_UNAVAILABLE
@@ -258,6 +278,43 @@ def test_what_is_not_paced_goes_at_once_past_what_is_held(tmp_path: Path) -> Non
         assert (await courier.get()).id == "m-00000002"
 
     ledger_with_courier(tmp_path, work)
+
+
+def test_a_slot_that_ends_without_a_courier_is_no_busy_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = settings(tmp_path)
+    releases = 0
+    released = Schedule.release
+
+    def counting(self: Schedule, now: float) -> None:
+        nonlocal releases
+        releases += 1
+        released(self, now)
+
+    monkeypatch.setattr(Schedule, "release", counting)
+
+    async def work() -> None:
+        async with running(made) as socket:
+            door, root = await connect(socket, "door"), await connect(socket, "root")
+            door.send(submit(1, slot_ms=100, paced=True))
+            await door.get()
+            for _ in range(200):
+                root.send(AskStatus())
+                await root.get()
+                if releases:
+                    break
+                await asyncio.sleep(0.01)
+            seen = releases
+            for _ in range(20):
+                root.send(AskStatus())
+                await root.get()
+            assert seen
+            assert releases <= seen + 2
+            courier = await connect(socket, "courier")
+            assert (await courier.get()).id == "m-00000001"
+            for peer in (door, root, courier):
+                await peer.close()
+
+    run(work)
 
 
 def test_the_owner_hears_whose_budget_is_spent(tmp_path: Path) -> None:
