@@ -52,6 +52,10 @@ provision: forge ## make the machines of INVENTORY into routers, over ssh (ARGS=
 demo: setup ## start the virtual home, send all kinds of traffic, tell what crossed and what did not
 	@$(PYTHON) -m tests.home.demo
 
+.PHONY: arena
+arena: setup ## let a device and its vendor smuggle a secret by every carrier; print what got across beside what was charged
+	@$(PYTHON) -m tests.home.arena
+
 .PHONY: test
 test: setup lint ## everything: lint, types, unit, eBPF and virtual-home tests, then the image in virtual machines
 	@$(PYTHON) -m pytest tests --ignore=tests/vm

@@ -303,6 +303,18 @@ class Ledger(Section, frozen=True, kw_only=True):
     ] = 256 * 1024 * 1024
 
 
+class Leaks(Section, frozen=True, kw_only=True):
+    """What honest-looking messages may hide: how much of it, and at which times they may leave."""
+
+    bits_per_day: Annotated[
+        int, Meta(ge=0, le=2**53 - 1, description="bits that a device's messages could hide in a day before they are refused")
+    ] = 262_144
+    pacing: Annotated[bool, Meta(description="whether messages leave at the end of their slot only")] = True
+    slot_seconds: Annotated[
+        float, Meta(ge=0.1, le=3600, description="longest slot; a type declared more often has shorter ones")
+    ] = 1.0
+
+
 class Courier(Section, frozen=True, kw_only=True):
     """The outer leg."""
 
@@ -332,6 +344,7 @@ class Config(Section, frozen=True, kw_only=True):
     steering: Steering = Steering()
     door: Door = Door()
     ledger: Ledger = Ledger()
+    leaks: Leaks = Leaks()
     courier: Courier = Courier()
 
     def __post_init__(self) -> None:

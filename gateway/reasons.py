@@ -106,6 +106,7 @@ class Reason(Enum):
     QUOTA = (141, "quota", "the device's share of the ledger is used up")
     LEDGER_UNAVAILABLE = (142, "ledger-unavailable", "the ledger could not record it")
     RECORD_FULL = (143, "record-full", "the record has no room left")
+    LEAK_BUDGET = (144, "leak-budget", "the device's messages of this day could already hide as much as its owner allows")
 
     # The outer leg.
     VENDOR_REFUSED = (160, "vendor-refused", "the vendor refused the message")

@@ -62,6 +62,8 @@ class Device(msgspec.Struct, frozen=True):
     pseudonym: str = ""  # what the vendor knows this device by
     certificates: tuple[Certificate, ...] = ()
     claim: str = ""  # SHA-256 (hexadecimal) of the last claim that the owner made for it; the courier sends no other
+    bits_per_day: int | None = None  # what its messages may hide in a day; None: as the settings say
+    slot_seconds: float | None = None  # its longest slot, 0: not paced; None: as the settings say
 
 
 class PoolAddress(msgspec.Struct, frozen=True):
@@ -237,6 +239,10 @@ class Change:
     def set_kind(self, device_id: str, kind: Kind) -> None:
         """Change what a device may do."""
         self._update(msgspec.structs.replace(self._device(device_id), kind=kind))
+
+    def bound_leaks(self, device_id: str, **changed: float | None) -> None:
+        """Change ``bits_per_day`` or ``slot_seconds`` of a device; None: as the settings say."""
+        self._update(msgspec.structs.replace(self._device(device_id), **changed))
 
     def approve(self, device_id: str, document: bytes, pool4: IPv4Network, pool6: IPv6Network) -> Manifest:
         """Approve a manifest for a device: it becomes a standard device and its hosts get pool addresses."""

@@ -254,6 +254,14 @@ def record(facts: Mapping[str, str], most: int) -> list[Finding]:
                 "raise ledger.bytes_most if the disk has room",
             )
         )
+    if over := facts.get("leak budget spent"):
+        found.append(
+            notice(
+                "leaks",
+                f"could already have hidden as much today as allowed, so messages are refused: {over}",
+                "`mudroom leaks DEVICE` shows what costs; `mudroom devices budget` allows more",
+            )
+        )
     return found or [fine("record", f"{used // MIB} of {most // MIB} MB, {waiting} messages wait")]
 
 

@@ -26,7 +26,7 @@ READERS = {
     "mudroom-ledger.service": ("paths", "ledger", "courier"),
     "mudroom-courier.service": ("paths", "courier", "lan", "dmz"),
     "mudroom-names.service": ("paths", "dmz"),
-    "mudroom-door@*.service": ("paths", "door", "dmz"),
+    "mudroom-door@*.service": ("paths", "door", "leaks", "dmz"),
 }
 
 

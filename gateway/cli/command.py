@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import box, claims, console, devices, doctor, networks, serve, settings, status, traffic
+from gateway.cli import box, claims, console, devices, doctor, leaks, networks, serve, settings, status, traffic
 from gateway.cli.state import State
 
 app = typer.Typer(
@@ -29,6 +29,9 @@ app.add_typer(devices.app, name="devices")
 app.command("claim")(claims.claim)
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
+app.command("leaks")(leaks.leaks)
+devices.app.command("budget")(leaks.budget)
+devices.app.command("pace")(leaks.pace)
 app.add_typer(traffic.ledger_app, name="ledger")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")

@@ -41,7 +41,8 @@ def weigh(id: str, judge: Judge, response: Response, *, is_claim: bool = False) 
         reason = Reason.VENDOR_REFUSED if refused else Reason.VENDOR_ANSWER
         return Delivered(id, status, reason.code, refusal.detail[:MOST_DETAIL], response.body, b"", "")
     code = Reason.VENDOR_REFUSED.code if refused else -1
-    return Delivered(id, status, code, "", response.body, answer.body, answer.media_type)
+    bits = 0 if is_claim else answer.bits  # what it could carry to a device
+    return Delivered(id, status, code, "", response.body, answer.body, answer.media_type, bits)
 
 
 def retry_after(value: str | None) -> int:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.allowance import allowance
 from gateway.config import Door as Settings
+from gateway.config import Leaks
 from gateway.door.attempts import Attempts
 from gateway.door.checks import Peer, Target, check_device, check_hello, check_peer
 from gateway.door.layer import Reply
@@ -30,6 +32,7 @@ from gateway.standard.judge import Judge
 from gateway.standard.manifest import Manifest
 from gateway.standard.problem import PROBLEM_MEDIA_TYPE, problem, status_for
 from gateway.standard.refusal import Refusal
+from gateway.standard.slots import slot_start
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,11 @@ RETRY_AFTER = {
     Reason.QUOTA: "3600",
     Reason.LEDGER_UNAVAILABLE: "5",
     Reason.RECORD_FULL: "60",
+    Reason.LEAK_BUDGET: "3600",
+}
+TOLD = {
+    Reason.LEAK_BUDGET: "the owner's budget for this device and day is spent; send less often, coarser or fewer values, "
+    "or wait for the next day",
 }
 
 
@@ -59,6 +67,7 @@ class Desk:
     def __init__(
         self,
         settings: Settings,
+        leaks: Leaks,
         *,
         door_port: int,
         registry: RegistryFile,
@@ -68,6 +77,7 @@ class Desk:
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._settings = settings
+        self._leaks = leaks
         self._door_port = door_port
         self._registry = registry
         self._ledger = ledger
@@ -132,10 +142,15 @@ class Desk:
         declared = manifest.messages.get(type_)
         if declared is not None and not self._rates.take(device.id, type_, declared.rate):
             raise Refusal(Reason.RATE_MESSAGES, f"the manifest declares {declared.rate} of these an hour; send fewer")
-        message = self._judge(device.manifest, manifest).from_device(guest.host, type_, body)
+        judge = self._judge(device.manifest, manifest)
+        message = judge.from_device(guest.host, type_, body)
         received = self._now()
+        allowed = allowance(self._leaks, device, manifest.messages[type_].rate)
         identifier = str(uuid.uuid4())
-        envelope = outgoing(message, manifest, id=identifier, sent=sent_at(received), device=device.pseudonym, withheld=())
+        moment = slot_start(received, allowed.slot_ms)
+        # the minute must not tell where in a long slot it came
+        sent = sent_at(moment if allowed.paced else received)
+        envelope = outgoing(message, manifest, id=identifier, sent=sent, device=device.pseudonym, withheld=())
         submit = Submit(
             self._ledger.next_ref(),
             identifier,
@@ -147,6 +162,10 @@ class Desk:
             body,
             envelope,
             self._wait_ms,
+            judge.bits(message, moment // 10**9, paced=allowed.paced),
+            allowed.budget,
+            allowed.slot_ms,
+            allowed.paced,
         )
 
         def decided(outcome: Outcome | None) -> None:
@@ -170,7 +189,7 @@ class Desk:
             reason = Reason.from_code(outcome.reason)
         except KeyError:
             reason = Reason.LEDGER_UNAVAILABLE
-        return _problem(reason, "the gateway did not take this message")
+        return _problem(reason, TOLD.get(reason, "the gateway did not take this message"))
 
     def _refused(
         self,

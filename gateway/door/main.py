@@ -80,7 +80,7 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
         leaves=leaves,
         contexts=Contexts(),
         attempts=attempts,
-        desk=Desk(config.door, door_port=port, registry=registry, ledger=ledger, attempts=attempts),
+        desk=Desk(config.door, config.leaks, door_port=port, registry=registry, ledger=ledger, attempts=attempts),
         max_connections=_room(),
         whois=_nobody,
     )

@@ -40,6 +40,7 @@ from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Quotas, St
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
+from gateway.standard.slots import slot_start
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ SWEEP_SECONDS = 0.1  # how exact a message's wait is
 IDLE_SWEEP_SECONDS = 1.0  # how often the disk is tried again, attempts are written and old messages looked for
 EXPIRY_SECONDS = 30.0
 SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
+COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
 Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | AskStatus
@@ -113,6 +115,8 @@ class Ledger:
         self._idle.set()
         self._flush_planned = False
         self._timer: asyncio.TimerHandle | None = None
+        self._release: asyncio.TimerHandle | None = None
+        self._over: dict[str, int] = {}  # device: the day in which its leak budget was spent
         self._expiring: set[str] = set()
         self._expiry_due = 0.0
         self._began = time.monotonic()
@@ -133,8 +137,9 @@ class Ledger:
         """Commit what came, tell who waits, end."""
         self._flush()
         await self._idle.wait()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._release):
+            if timer is not None:
+                timer.cancel()
         for id in list(self._waiters):
             self._accept(id)
         await self._writer.stop()
@@ -284,9 +289,13 @@ class Ledger:
     def _recorded(self, channel: Channel, submit: Submit, seq: int | Reason, now: float) -> None:
         if isinstance(seq, Reason):
             channel.send(answers.refused(submit.ref, seq))
+            if seq is Reason.LEAK_BUDGET:
+                self._say_over(submit)
             return
         schedule = self._schedule
         schedule.queued(submit.host)
+        if submit.paced:
+            self._hold(submit, seq, now)
         courier = self._courier
         if courier is None or submit.wait_ms <= 0 or schedule.backing_off(submit.host):
             channel.send(answers.accepted(submit.ref, submit.id))
@@ -296,6 +305,38 @@ class Ledger:
         if courier is not None and not courier.congested and schedule.goes_straight(submit.host, submit.id):
             schedule.sent(Flight(seq, submit.id, submit.device, submit.vendor, submit.host, submit.type, now))
             courier.send(Deliver(submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.outgoing))
+
+    def _hold(self, submit: Submit, seq: int, now: float) -> None:
+        """It leaves at the end of the slot in which it came: when in the slot that was, nobody outside can tell."""
+        end = slot_start(submit.received, submit.slot_ms) + submit.slot_ms * 1_000_000 + COMMIT_ALLOWANCE
+        wait = min(max(end - time.time_ns(), 0), submit.slot_ms * 1_000_000 + COMMIT_ALLOWANCE) / 1e9
+        self._schedule.hold(submit.host, seq, now + wait)
+        self._arm_release()
+
+    def _arm_release(self) -> None:
+        """A timer of its own, exact to the loop's clock: the sweep's steps begin when a device sends."""
+        due = self._schedule.next_release()
+        if due is None or (self._release is not None and self._release.when() <= due):
+            return
+        if self._release is not None:
+            self._release.cancel()
+        self._release = self._loop.call_later(max(due - time.monotonic(), 0), self._released)
+
+    def _released(self) -> None:
+        self._release = None
+        now = time.monotonic()
+        # also where no courier is there to take it: else this would come back at once, for ever
+        self._schedule.release(now)
+        self._pump(now)
+        self._arm_release()
+
+    def _say_over(self, submit: Submit) -> None:
+        day = self._store.day
+        if self._over.get(submit.device) != day:
+            self._over = {device: of for device, of in self._over.items() if of == day}
+            if len(self._over) < MOST_TALLIES:
+                self._over[submit.device] = day
+            log.warning("%s has spent its leak budget of %d bits for this day", submit.device, submit.budget)
 
     def _commit_failed(self, pending: Pending, error: Exception) -> None:
         self.counts["failed commits"] += 1
@@ -382,6 +423,7 @@ class Ledger:
                 message.detail,
                 message.original,
                 message.answer,
+                message.bits,
             )
         )
         self._wake()
@@ -421,7 +463,8 @@ class Ledger:
         if self._courier is None:
             return
         now = time.monotonic()
-        for waiting in result:
+        # messages that were released together: in an order that their device did not choose
+        for waiting in sorted(result, key=lambda found: (found.device, found.type, found.seq)):
             if waiting.id in self._schedule.flights or waiting.seq in host.flying:
                 continue
             self._schedule.sent(Flight(waiting.seq, waiting.id, waiting.device, waiting.vendor, waiting.host, waiting.type, now))
@@ -516,6 +559,8 @@ class Ledger:
         facts["removed to make room"] = str(self._store.removed)
         facts["waiting"] = str(sum(host.queued for host in schedule.hosts.values()))
         facts["at the courier"] = str(len(schedule.flights))
+        if over := sorted(device for device, day in self._over.items() if day == self._store.day):
+            facts["leak budget spent"] = ", ".join(over[:16]) + (", …" if len(over) > 16 else "")
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
         if self.fault:

@@ -66,6 +66,15 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 BEGIN SELECT RAISE(ABORT, 'a record is never deleted but to make room'); END""",
         ),
     ),
+    (
+        "0005-leaks",
+        (
+            """CREATE TABLE leaks (
+                day INTEGER NOT NULL, device TEXT NOT NULL, type TEXT NOT NULL, messages INTEGER NOT NULL,
+                occupied INTEGER NOT NULL, slots INTEGER NOT NULL, last INTEGER NOT NULL, bits INTEGER NOT NULL,
+                answers INTEGER NOT NULL, answer_bits INTEGER NOT NULL, PRIMARY KEY (day, device, type)) STRICT, WITHOUT ROWID""",
+        ),
+    ),
 )
 
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.ledger.chain import FIELDS, GENESIS, link
+from gateway.ledger.leaks import COLUMNS, Spent, total
 from gateway.reasons import Reason
 
 
@@ -110,6 +111,21 @@ class Queued:
     tries: int
     next_at: int
     reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeakDay:
+    """What one message type of a device spent in one day (days since the epoch): whole bits of payloads, bits of presence."""
+
+    day: int
+    device: str
+    type: str
+    spent: Spent
+
+    @property
+    def bits(self) -> int:
+        """Both together."""
+        return total({self.type: self.spent})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +226,18 @@ class Reader:
         )
         return [PacketCount(name, _reason(reason), packets, size) for name, reason, packets, size in rows]
 
+    def leaks(self, device: str | None = None, days: int = 7) -> list[LeakDay]:
+        """What was spent of leak budgets in the newest ``days`` days on record, newest first."""
+        if not self._has("leaks"):
+            return []  # written by a version that charged nothing
+        rows = self._all(
+            f"SELECT day, device, {COLUMNS} FROM leaks WHERE (?1 IS NULL OR device = ?1)"  # noqa: S608
+            " AND day > (SELECT max(day) FROM leaks) - ?2 ORDER BY day DESC, device, type",
+            device,
+            days,
+        )
+        return [LeakDay(day, name, type_, Spent(*numbers)) for day, name, type_, *numbers in rows]
+
     def queue(self, limit: int = 1000) -> list[Queued]:
         """Messages that wait for their vendor, oldest first."""
         rows = self._all("SELECT seq, id, device, host, at, tries, next_at, reason FROM outbox ORDER BY seq LIMIT ?", limit)
@@ -252,7 +280,7 @@ class Reader:
 
     def _removed(self, seq: int) -> tuple[int, bytes] | None:
         """The end of the run of removed records in which ``seq`` lies, and its hash."""
-        if not self._all("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'removed'"):
+        if not self._has("removed"):
             return None  # written by a version that removed nothing
         rows = self._all(
             'SELECT "last", hash FROM removed WHERE "first" <= ? AND "last" >= ? ORDER BY "first" DESC LIMIT 1', seq, seq
@@ -263,6 +291,9 @@ class Reader:
         """When the oldest record that is still there was made (nanoseconds since the epoch); 0 where there is none."""
         rows = self._all("SELECT at FROM records ORDER BY seq LIMIT 1")
         return rows[0][0] if rows else 0
+
+    def _has(self, table: str) -> bool:
+        return bool(self._all("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table))
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
         with self._errors():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 WINDOW = 512  # messages at the courier
 WINDOW_PER_HOST = 128
@@ -39,6 +40,8 @@ class Host:
     queued: int = 0  # rows in the outbox
     flying: dict[int, Flight] = field(default_factory=dict)  # by seq
     resting: dict[int, float] = field(default_factory=dict)  # seq to the time from which it may go again
+    held: dict[int, float] = field(default_factory=dict)  # seq to the end of the slot in which it came
+    release: list[tuple[float, int]] = field(default_factory=list)  # the same as a heap
     tries: dict[int, int] = field(default_factory=dict)  # failed tries of those that rest
     loading: bool = False
     failures: int = 0
@@ -47,8 +50,8 @@ class Host:
 
     @property
     def eligible(self) -> int:
-        """Rows that are neither at the courier nor resting."""
-        return self.queued - len(self.flying) - len(self.resting)
+        """Rows that are neither at the courier nor resting nor held."""
+        return self.queued - len(self.flying) - len(self.resting) - len(self.held)
 
 
 class Schedule:
@@ -88,6 +91,22 @@ class Schedule:
             and (len(self.flights) < WINDOW or len(found.flying) < RESERVED)
             and id not in self.flights
         )
+
+    def hold(self, host: str, seq: int, until: float) -> None:
+        """A message that was committed just now must not go before ``until``."""
+        found = self.hosts[host]
+        found.held[seq] = until
+        heappush(found.release, (until, seq))
+
+    def release(self, now: float) -> None:
+        """What was held until now may go."""
+        for host in self.hosts.values():
+            while host.release and host.release[0][0] <= now:
+                host.held.pop(heappop(host.release)[1], None)
+
+    def next_release(self) -> float | None:
+        """When the next held message may go."""
+        return min((host.release[0][0] for host in self.hosts.values() if host.release), default=None)
 
     def sent(self, flight: Flight) -> None:
         """A message was given to the courier."""
@@ -141,11 +160,13 @@ class Schedule:
         found = self.hosts[host]
         found.queued -= 1
         found.resting.pop(seq, None)
+        found.held.pop(seq, None)
         found.tries.pop(seq, None)
         self._forget(host, found)
 
     def wanted(self, now: float) -> list[tuple[str, int]]:
         """(host, how many) to read from disk and send now."""
+        self.release(now)
         room = WINDOW - len(self.flights)
         found: list[tuple[str, int]] = []
         for name, host in self.hosts.items():
@@ -176,14 +197,14 @@ class Schedule:
         times = [
             max(host.until if host.failures else 0.0, now if host.eligible > 0 else min(host.resting.values(), default=now))
             for host in self.hosts.values()
-            if host.queued and not (host.failures and host.flying)
+            if host.queued > len(host.held) and not (host.failures and host.flying)
         ]
         return max(min(times) - now, 0.0) if times else None
 
     def skip(self, host: str) -> set[int]:
         """Seqs of ``host`` that must not be read from disk now."""
         found = self.hosts[host]
-        return {*found.flying, *found.resting}
+        return {*found.flying, *found.resting, *found.held}
 
     def _landed(self, flight: Flight) -> Host:
         del self.flights[flight.id]

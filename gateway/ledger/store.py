@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Refused, Submit
-from gateway.ledger import space
+from gateway.ledger import leaks, space
 from gateway.ledger.chain import GENESIS, Fields, link
 from gateway.ledger.migrations import migrate
 from gateway.reasons import Reason
@@ -74,6 +74,7 @@ class Answer:
     detail: str
     original: bytes
     outgoing: bytes
+    bits: int = 0  # what it could carry to the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class _Draft:
     records: list[tuple[object, ...]] = field(default_factory=list)
     outbox: list[tuple[object, ...]] = field(default_factory=list)
     usage: dict[str, _Usage] = field(default_factory=dict)
+    leaks: dict[str, leaks.Account] = field(default_factory=dict)
     queued: dict[str, int] = field(default_factory=dict)
     over: dict[AttemptKey, Tally] = field(default_factory=dict)
     attempt_rows: dict[str, int] = field(default_factory=dict)
@@ -149,7 +151,12 @@ class Store:
     """The open file. Every method belongs to one thread at a time; none knows the event loop."""
 
     def __init__(
-        self, path: Path, quotas: Quotas, bounds: space.Bounds = UNBOUNDED, clock: Callable[[], int] = time.time_ns
+        self,
+        path: Path,
+        quotas: Quotas,
+        bounds: space.Bounds = UNBOUNDED,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
         self._name = str(path)
@@ -157,6 +164,9 @@ class Store:
         self._quotas = quotas
         self._bounds = bounds
         self._clock = clock
+        self._monotonic = monotonic
+        self._days = leaks.Days(monotonic())
+        self._leaks: dict[str, leaks.Account] = {}  # of this day, by device
         self._database: sqlite3.Connection | None = None
         self._file = (0, 0)
         self._seq = 0
@@ -219,6 +229,8 @@ class Store:
         self._counter_devices = {device for (device,) in database.execute("SELECT DISTINCT device FROM counters")}
         oldest = self._clock() // _DAY - DAYS_KEPT
         database.execute("DELETE FROM days WHERE day < ?", (oldest,))
+        self._days.found(leaks.newest(database))
+        self._leaks = leaks.load(database, self._days.day)
         self._settled = 0
         self._look()
 
@@ -234,6 +246,11 @@ class Store:
     def head(self) -> tuple[int, bytes]:
         """The last committed record's seq and hash."""
         return self._seq, self._head
+
+    @property
+    def day(self) -> int:
+        """The day that leak budgets are counted in."""
+        return self._days.day
 
     # --- room ---
 
@@ -358,6 +375,7 @@ class Store:
         for answer in batch.answers:
             self._settled = min(self._settled, answer.seq - 1)  # that message may go now
         self._usage.update(draft.usage)
+        self._leaks.update(draft.leaks)
         self._attempt_rows.update(draft.attempt_rows)
         self._counter_devices |= draft.counter_devices
         for device, number in draft.queued.items():
@@ -385,6 +403,7 @@ class Store:
                 "INSERT OR REPLACE INTO days VALUES (?,?,?,?,?)",
                 [(draft.day, device, u.messages, u.bytes, u.refusals) for device, u in draft.usage.items()],
             )
+        leaks.write(database, self._days.day, self._leaks, draft.leaks)
         for attempts in (batch.attempts, draft.over):
             for key, tally in attempts.items():
                 self._attempt(database, draft, key, tally)
@@ -402,7 +421,12 @@ class Store:
     def _submit(self, draft: _Draft, submit: Submit) -> int | Reason:
         quotas, usage, size = self._quotas, self._use(draft, submit.device), len(submit.original) + len(submit.outgoing)
         queued = self._queued.get(submit.device, 0) + draft.queued.get(submit.device, 0)
-        if not submit.id or not 0 <= submit.received <= _MAX_INT:
+        if (
+            not submit.id
+            or not 0 <= submit.received <= _MAX_INT
+            or not 0 <= submit.bits <= _MAX_INT
+            or not 0 < submit.slot_ms <= leaks.MOST_SLOT_MS
+        ):
             return Reason.LEDGER_UNAVAILABLE
         if (
             usage.messages >= quotas.messages_per_day
@@ -414,6 +438,10 @@ class Store:
         if not self._fits(draft, size):
             _count(draft.over, (submit.device, Reason.RECORD_FULL.code, "message", submit.host, 443, "ledger"), draft.at)
             return Reason.RECORD_FULL
+        if not leaks.charge(self._account(draft, submit.device), submit):  # last: what does not leave costs nothing
+            draft.room += space.cost(size)
+            _count(draft.over, (submit.device, Reason.LEAK_BUDGET.code, "message", submit.host, 443, "ledger"), draft.at)
+            return Reason.LEAK_BUDGET
         seq = self._chain(
             draft, "message", submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.received, draft.at,
             submit.original, submit.outgoing, 0, -1, "", "",
@@ -447,6 +475,8 @@ class Store:
         draft.room -= space.cost(len(answer.original) + len(answer.outgoing))  # never refused: it lets a message go
         # A vendor's answers use the device's share too: else a talkative vendor could fill the disk.
         self._use(draft, answer.device).bytes += len(answer.original) + len(answer.outgoing)
+        if answer.bits:
+            leaks.heard(self._account(draft, answer.device), answer.type, answer.bits)
 
     @staticmethod
     def _fits(draft: _Draft, size: int) -> bool:
@@ -463,7 +493,15 @@ class Store:
             usage = draft.usage[device] = _Usage(known.messages, known.bytes, known.refusals) if known else _Usage()
         return usage
 
+    def _account(self, draft: _Draft, device: str) -> leaks.Account:
+        account = draft.leaks.get(device)
+        if account is None:
+            account = draft.leaks[device] = dict(self._leaks.get(device, {}))
+        return account
+
     def _turn_day(self, at: int) -> None:
+        if self._days.turn(at, self._monotonic()):
+            self._leaks = leaks.load(self._db, self._days.day)
         day = at // _DAY
         if day != self._day:
             rows = self._db.execute("SELECT device, messages, bytes, refusals FROM days WHERE day = ?", (day,))

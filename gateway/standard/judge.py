@@ -6,11 +6,12 @@ It must never let pass what it did not understand, and never fail in any other w
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import log2
 from typing import Any
 
 from gateway.reasons import Reason
-from gateway.standard import ijson
+from gateway.standard import bits, ijson
 from gateway.standard.canonical import encode
 from gateway.standard.envelope import MEDIA_TYPE, VERSION, Message, essence
 from gateway.standard.manifest import Direction, Manifest
@@ -26,11 +27,12 @@ _FROM_VENDOR = ("ce", "type", "payload")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A vendor's judged answer: what may go to the device. ``body``: canonical JSON or empty."""
+    """A vendor's judged answer: what may go to the device. ``body``: canonical JSON or empty; ``bits``: what it may carry."""
 
     status: int
     body: bytes
     media_type: str
+    bits: int = field(default=0, compare=False)
 
 
 class Judge:
@@ -41,10 +43,24 @@ class Judge:
         self.max_body = max_body
         self.max_depth = max_depth
         self._hosts = frozenset(manifest.hosts)
+        to_device = sum(declared.direction is Direction.TO_DEVICE for declared in manifest.messages.values())
+        self._answer_bits = 1 + log2(to_device + 1)  # taken or refused; nothing, or one of the types
+        self._order_bits = log2(max(len(manifest.messages) - to_device, 1))
 
     def from_device(self, host: str, type: str, body: bytes) -> Message:
         """A device's message to ``host`` (lower case) under the path's ``type``. Raises Refusal, and nothing else."""
         return _only_refusals(self._from_device, host, type, body)
+
+    def bits(self, message: Message, reference: int, *, paced: bool) -> int:
+        """What a judged message could hide, in bits. ``reference``: start of its slot, s since the epoch. Raises Refusal.
+
+        Presence (``slots``) charges how many of each type come in a slot. Their order is the gateway's own where they are
+        ``paced``, and the device's where not: then it is charged as a choice among the types.
+        """
+        order = 0.0 if paced else self._order_bits
+        return _only_refusals(
+            lambda: bits.whole(order + self.manifest.messages[message.type].schema.cost(message.payload, reference))
+        )
 
     def from_vendor(self, status: int, media_type: str | None, body: bytes) -> Answer:
         """A vendor's answer: HTTP status, Content-Type and content.
@@ -77,18 +93,21 @@ class Judge:
         kind = essence(media_type)
         if 200 <= status <= 299:
             if not body:
-                return Answer(204, b"", "")
+                return Answer(204, b"", "", bits.whole(self._answer_bits))
             if kind != MEDIA_TYPE:
                 raise Refusal(Reason.VENDOR_ANSWER, f"an answer with content is {MEDIA_TYPE}; send that, or nothing")
-            return Answer(200, self._to_device(body), MEDIA_TYPE)
+            document, cost = self._to_device(body)
+            return Answer(200, document, MEDIA_TYPE, bits.whole(self._answer_bits + cost))
         if 400 <= status <= 499 and kind == PROBLEM_MEDIA_TYPE:
-            return Answer(status, encode(self._problem(status, body)), PROBLEM_MEDIA_TYPE)
+            document = encode(self._problem(status, body))
+            return Answer(status, document, PROBLEM_MEDIA_TYPE, 8 * len(document))
         raise Refusal(
             Reason.VENDOR_ANSWER,
             f"status {status} with this content type; answer 2xx, or 4xx with {PROBLEM_MEDIA_TYPE} (RFC 9457)",
         )
 
-    def _to_device(self, body: bytes) -> bytes:
+    def _to_device(self, body: bytes) -> tuple[bytes, float]:
+        """The canonical envelope and the bits of its payload."""
         envelope = self._envelope(body, None, _FROM_VENDOR)
         type = envelope["type"]
         declared = self.manifest.messages.get(type) if isinstance(type, str) else None
@@ -96,7 +115,8 @@ class Judge:
             raise Refusal(
                 Reason.TYPE_UNKNOWN, "the manifest declares no such message to the device; use a declared type", ("/type",)
             )
-        return encode({"ce": VERSION, "payload": self._payload(declared.name, envelope["payload"]), "type": declared.name})
+        payload = self._payload(declared.name, envelope["payload"])
+        return encode({"ce": VERSION, "payload": payload, "type": declared.name}), declared.schema.cost(payload, 0)
 
     def _parse(self, body: bytes) -> object:
         if len(body) > self.max_body:

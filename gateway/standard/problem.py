@@ -38,6 +38,7 @@ _STATUS = {
     Reason.QUOTA: 429,
     Reason.LEDGER_UNAVAILABLE: 503,
     Reason.RECORD_FULL: 503,
+    Reason.LEAK_BUDGET: 429,
     Reason.NO_LEAF: 503,
     Reason.VENDOR_UNREACHABLE: 504,
     Reason.EXPIRED: 504,

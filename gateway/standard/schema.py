@@ -83,6 +83,13 @@ class Schema:
 
         return compiled(self)
 
+    @cached_property
+    def cost(self) -> Callable[[Any, int], float]:
+        """The compiled charge: what ``rebuild`` returned and a reference time (s since the epoch) in, bits out (see ``bits``)."""
+        from gateway.standard import bits
+
+        return bits.compiled(self)
+
 
 def parse_schema(value: object, pointer: str = "") -> Schema:
     """The schema of a whole payload, which is an object. ``pointer``: its place in the manifest. Raises ManifestError."""

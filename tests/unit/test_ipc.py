@@ -36,7 +36,7 @@ def test_a_frame_over_the_limit_is_refused_before_it_is_held() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        Submit(1, "id", "plug", "Acme", "api.acme.example", "power", 7, b"\xff\x00", b"{}", 5000),
+        Submit(1, "id", "plug", "Acme", "api.acme.example", "power", 7, b"\xff\x00", b"{}", 5000, 25, 200_000, 1000, True),
         Attempt("plug", 26, "udp", "203.0.113.9", 443, 41, 1, 2, "kernel"),
         Counters((("plug", 26, 1, 60),)),
     ],

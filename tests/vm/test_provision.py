@@ -171,8 +171,8 @@ def _outside(machine: Stock) -> None:
     world.start_dhcp()
     lease = eventually(lambda: world.lease(layout.LAPTOP), "the laptop has a lease", timeout=BOOT)
     assert lease["router"] == layout.GATEWAY4
-    answer = world.run(layout.LAPTOP, "curl", "-4", "-sS", "-m", "30", f"http://{layout.MIRROR_NAME}/")
-    assert f"you are {layout.WAN4}" in answer.out
+    words = ("curl", "-4", "-sS", "-m", "30", f"http://{layout.MIRROR_NAME}/")
+    eventually(lambda: f"you are {layout.WAN4}" in world.run(layout.LAPTOP, *words).out, "the laptop is online", timeout=60)
     house = Household(world, machine.guest)
     house.admit()
     for device in world.devices:

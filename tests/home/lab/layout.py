@@ -163,6 +163,9 @@ messages_per_day = 10000000
 bytes_per_day = 100000000000
 queue_per_device = 200000
 
+[leaks]
+bits_per_day = 1000000000000
+
 [courier]
 authorities = "{RUN}/internet/ca.pem"
 """ + (Path(MORE_SETTINGS).read_text() if MORE_SETTINGS else "")

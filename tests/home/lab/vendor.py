@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import itertools
 import json
 import ssl
 import time
@@ -21,6 +22,8 @@ import uvloop
 
 from gateway import service
 from tests.home.lab.proof import Pins, Unproven, proven
+
+NUMBERS = itertools.count(1)  # of connections
 
 
 class Vendor:
@@ -66,6 +69,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor
+        self._number = next(NUMBERS)
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._begin()
@@ -106,6 +110,7 @@ class Connection(asyncio.Protocol):
             "method": self._parser.get_method().decode(),
             "path": self._target.decode("latin-1"),
             "headers": self._headers,
+            "connection": self._number,
         }
         body = bytes(self._body)
         try:

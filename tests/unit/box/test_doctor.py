@@ -67,6 +67,7 @@ ROWS: list[tuple[str, Callable[[], Finding | list[Finding]], Severity, str]] = [
     ("disk read-only", lambda: doctor.disk("/", 8 << 30, 4 << 30, True, 0), WRONG, "cannot be written"),
     ("record", lambda: doctor.record({"bytes": "1000", "waiting": "3"}, 2 << 30), OK, "3 messages wait"),
     ("record backlog", lambda: doctor.record(BACKLOG, 1), NOTICE, "in.acme.example"),
+    ("leaks", lambda: doctor.record({"leak budget spent": "plug"}, 100), NOTICE, "plug"),
     ("record rolls", lambda: doctor.record({"bytes": "99", "removed to make room": "7"}, 100), NOTICE, "make room"),
     ("chain", lambda: doctor.chain(2000, None, ""), OK, "2000"),
     ("chain broken", lambda: doctor.chain(3, 17, "its content is not what was recorded"), WRONG, "record 17"),

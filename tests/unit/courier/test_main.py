@@ -22,7 +22,7 @@ def test_the_request_is_what_the_standard_asks_and_nothing_more(tmp_path: Path) 
         async with street(tmp_path) as here:
             vendor = await here.vendor()
             here.deliver("m-1")
-            assert await here.outcome() == Delivered("m-1", 204, -1, "", b"", b"", "")
+            assert await here.outcome() == Delivered("m-1", 204, -1, "", b"", b"", "", 2)
             request = vendor.requests.get_nowait()
             assert request.line == "POST /.well-known/clear-envelope/v1/messages/reading-0 HTTP/1.1"
             assert request.body == here.envelope("m-1")

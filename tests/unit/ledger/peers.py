@@ -104,9 +104,25 @@ def deferred(id: str, reason: Reason = Reason.VENDOR_UNREACHABLE, retry_after: i
     return Deferred(id, reason.code, "in a test", retry_after)
 
 
-def submit(number: int, *, device: str = "plug", host: str = "in.acme.example", wait_ms: int = 0, size: int = 200) -> Submit:
+def submit(
+    number: int,
+    *,
+    device: str = "plug",
+    host: str = "in.acme.example",
+    wait_ms: int = 0,
+    size: int = 200,
+    bits: int = 1,
+    budget: int = 10**9,
+    slot_ms: int = 1000,
+    paced: bool = False,
+    type_: str = "reading",
+    received: int | None = None,
+) -> Submit:
     body = b'{"n":%d,"x":"' % number + b"x" * size + b'"}'
-    return Submit(number, f"m-{number:08d}", device, "Acme", host, "reading", time.time_ns(), b" " + body, body, wait_ms)
+    at = time.time_ns() if received is None else received
+    return Submit(
+        number, f"m-{number:08d}", device, "Acme", host, type_, at, b" " + body, body, wait_ms, bits, budget, slot_ms, paced
+    )
 
 
 def refusal(device: str = "plug", size: int = 50) -> Refused:
