@@ -1,4 +1,4 @@
-"""Declarations in an owner's words: what a field may hold, how often a message comes. It must never leave out a part of a domain."""
+"""Declarations in an owner's words: what a field may hold, how often a message comes. It must leave nothing out unsaid."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from gateway.standard.schema import Schema
 MOST_SHOWN = 12  # choices of an enum; the rest is counted
 
 _UNITS = {  # where SenML's name is not what people write
-    "Cel": "°C", "%RH": "% relative humidity", "%EL": "% battery", "EL": "seconds of battery", "/": "(a ratio)", "lat": "° latitude",
-    "lon": "° longitude", "count": "(a count)", "deg": "°", "Ohm": "Ω", "m2": "m²", "m3": "m³", "m/s2": "m/s²", "W/m2": "W/m²",
+    "Cel": "°C", "%RH": "% relative humidity", "%EL": "% battery", "EL": "seconds of battery", "/": "(a ratio)",
+    "lat": "° latitude", "lon": "° longitude",
+    "count": "(a count)", "deg": "°", "Ohm": "Ω", "m2": "m²", "m3": "m³", "m/s2": "m/s²", "W/m2": "W/m²",
     "cd/m2": "cd/m²", "ug/m3": "µg/m³", "kg/m3": "kg/m³", "m3/s": "m³/s",
 }  # fmt: skip
 _GRAINS = {1: "the second", 60: "the minute", 3600: "the hour", 86_400: "the day"}
@@ -24,7 +25,7 @@ def domain(schema: Schema) -> str:
 def _domain(schema: Schema) -> str:
     match schema.type:
         case "object":
-            return f"a group of {len(schema.properties)} fields"
+            return "a group of " + (", ".join(f"{inner.title}: {domain(inner)}" for _, inner in schema.properties) or "nothing")
         case "array":
             inner = domain(schema.items) if schema.items else "nothing"
             return f"a list of at most {schema.max_items}, each {inner}"
