@@ -314,13 +314,13 @@ class Change:
 
     def approve_waiting(self, device_id: str, pool4: IPv4Network, pool6: IPv6Network, *, now: int) -> Manifest:
         """The owner approves what waits for him."""
-        waiting = self._waiting(device_id)
+        waiting = self.waiting(device_id)
         document = self.registry.manifests[waiting.manifest].encode()
         return self.approve(device_id, document, pool4, pool6, signer=waiting.signer, now=now)
 
     def refuse_waiting(self, device_id: str) -> None:
         """The owner does not want what waits; the approved manifest stays in force."""
-        self._waiting(device_id)
+        self.waiting(device_id)
         self._update(msgspec.structs.replace(self._device(device_id), waiting=None))
         self._drop_unused()
 
@@ -357,7 +357,8 @@ class Change:
         self._drop_unused()
         return offer
 
-    def _waiting(self, device_id: str) -> Waiting:
+    def waiting(self, device_id: str) -> Waiting:
+        """The manifest of a device that waits for the owner. Raises RegistryError where none does."""
         waiting = self._device(device_id).waiting
         if waiting is None:
             raise RegistryError(
