@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Any
 
 from hypothesis import strategies as st
@@ -133,9 +133,9 @@ def values(draw: st.DrawFn, schema: dict[str, Any]) -> Any:
 
 @st.composite
 def edited(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
-    """``schema`` with one to three members changed, in either direction."""
+    """``schema`` with one member changed, or two, in either direction."""
     changed = copy.deepcopy(schema)
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
         _edit(draw, draw(st.sampled_from(list(_places(changed)))))
     return changed
 
@@ -148,7 +148,7 @@ def _places(schema: dict[str, Any], depth: int = MAX_DEPTH) -> Any:
 
 def _edit(draw: st.DrawFn, place: dict[str, Any]) -> None:
     kind = place["type"][0] if isinstance(place["type"], list) else place["type"]
-    if draw(st.integers(0, 5)) == 0 and "title" in place:  # a payload itself is never null
+    if draw(st.integers(0, 3)) == 0 and "title" in place:  # a payload itself is never null
         place["type"] = kind if isinstance(place["type"], list) else [kind, "null"]
         return
     match kind:
@@ -176,7 +176,22 @@ def _edit(draw: st.DrawFn, place: dict[str, Any]) -> None:
             place.pop("maxLength", None)
             place["enum"] = draw(st.lists(WORDS, min_size=1, max_size=4, unique=True))
         case "integer" | "number" if "enum" not in place:
-            step = draw(st.sampled_from(STEPS if kind == "number" else ("1", "2", "5")))
-            place.update(_numbers(draw(st.integers(-6, 6)), draw(st.integers(0, 9)), step))
+            low, high, step = (Decimal(str(place.get(name, 1))) for name in ("minimum", "maximum", "multipleOf"))
+            match draw(st.sampled_from(["step", "minimum", "maximum", "all"])):
+                case "step":  # coarser or finer, by what may divide it
+                    step = (
+                        step * draw(st.sampled_from([2, 3, 10])) if draw(st.booleans()) else max(step / 2, step % 1 and step / 10)
+                    )
+                    step = step.to_integral_value(ROUND_UP) if kind == "integer" else step
+                    low, high = ((bound / step).to_integral_value(ROUND_DOWN) * step for bound in (low, high))
+                case "minimum":
+                    low += step * draw(st.integers(-2, 2))
+                case "maximum":
+                    high += step * draw(st.integers(-2, 2))
+                case _:
+                    step = Decimal(draw(st.sampled_from(STEPS if kind == "number" else ("1", "2", "5"))))
+                    low = step * draw(st.integers(-6, 6))
+                    high = low + step * draw(st.integers(0, 9))
+            place.update(minimum=_json(low), maximum=_json(max(low, high)), multipleOf=_json(step))
         case "integer":
             place["enum"] = draw(st.lists(st.integers(-5, 5), min_size=1, max_size=4, unique=True))
