@@ -67,7 +67,7 @@ def signature(call: Call, folder: Path, file: Path, name: str = "p256") -> Path:
 
 
 def device(folder: Path) -> Any:
-    return RegistryFile(folder / "registry" / "registry.json").current().by_id["plug"]
+    return RegistryFile(folder / "registry.json").current().by_id["plug"]
 
 
 def test_check_says_what_a_manifest_declares(call: Call, tmp_path: Path) -> None:
