@@ -90,6 +90,8 @@ def approve(  # noqa: PLR0917 # typer calls it by name
     old = home.manifests.get(known.manifest) if known else None
     with state.registry.change() as change:
         if manifest is None:
+            if signature is not None:
+                raise typer.BadParameter("a signature goes with its file; name the manifest, too")
             signer = change.waiting(device).signer
             approved = change.approve_waiting(device, dmz.pool_ipv4, dmz.pool_ipv6, now=now)
         else:

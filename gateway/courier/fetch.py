@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from gateway.courier.job import USER_AGENT
@@ -31,8 +31,6 @@ KINDS = {  # what is fetched: Accept (RFC 8520 section 1.6, RFC 8769), and the m
 }
 READ_BYTES = 65_536
 MOST_DETAIL = 300
-HEAD_BYTES = 16_384
-HEADER_COUNT = 64
 
 
 class Refused(Exception):  # a verdict, not an error
@@ -45,11 +43,12 @@ class Refused(Exception):  # a verdict, not an error
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """``seconds``: for one whole look, from the name to the last byte."""
+    """``limits``: of a vendor's head; ``seconds``: for one whole look, from the name to the last byte."""
 
     registry: RegistryFile
     resolver: Resolver
     authorities: Authorities
+    limits: Limits
     seconds: float
 
     async def fetch(self, asked: Fetch) -> Fetched:
@@ -111,16 +110,16 @@ class Fetcher:
                 if writer.get_extra_info("ssl_object").selected_alpn_protocol() not in (None, ALPN):
                     raise ssl.SSLError("the vendor chose another protocol than HTTP/1.1")
                 writer.write(request)
-                return await _answer(reader, most)
+                return await _answer(reader, replace(self.limits, body_bytes=most))
             finally:
                 writer.transport.abort()
         self.resolver.forget(host)
         raise failure
 
 
-async def _answer(reader: asyncio.StreamReader, most: int) -> Response:
+async def _answer(reader: asyncio.StreamReader, limits: Limits) -> Response:
     """One whole response. Raises OSError, Violation."""
-    parser = ResponseParser(Limits(head_bytes=HEAD_BYTES, header_count=HEADER_COUNT, body_bytes=most))
+    parser = ResponseParser(limits)
     parser.expect("GET")
     while data := await reader.read(READ_BYTES):
         response = parser.feed(data)

@@ -65,9 +65,8 @@ class Courier:
             done=self._done,
             failed=self._failed,
         )
-        self._fetcher = Fetcher(
-            self._registry, self._resolver, self._terms.authorities, courier.connect_seconds + courier.answer_seconds
-        )
+        seconds = courier.connect_seconds + courier.answer_seconds
+        self._fetcher = Fetcher(self._registry, self._resolver, self._terms.authorities, self._terms.limits, seconds)
         self._fetching: set[asyncio.Task[None]] = set()
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._ledger: Channel | None = None

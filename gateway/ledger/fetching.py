@@ -24,6 +24,7 @@ class _Look:
     channel: Channel
     asked: AskFetch
     host: str
+    answered: bool = False
 
 
 class Fetches:
@@ -48,8 +49,9 @@ class Fetches:
     def came(self, fetched: Fetched) -> Note | None:
         """The courier's answer, to be recorded before the owner gets it; None for one that nobody waits for."""
         look = self._looks.get(fetched.id)
-        if look is None:
+        if look is None or look.answered:
             return None
+        look.answered = True
         return Note(
             CAME, fetched.id, look.asked.device, look.host, look.asked.kind,
             original=fetched.body, status=fetched.status, reason=fetched.reason, detail=fetched.detail,
