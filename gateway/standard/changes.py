@@ -89,6 +89,10 @@ def _head(old: Manifest, new: Manifest) -> Iterator[Difference]:
     if old.cache_validity != new.cache_validity:
         words = f"it is good for {new.cache_validity} hours, so far {old.cache_validity}"
         yield Difference(Effect.NEUTRAL, "/cache-validity", words)
+    if old.supported and not new.supported:
+        yield Difference(Effect.PROMISES_LESS, "/is-supported", "the vendor says that it no longer supports the device")
+    elif new.supported and not old.supported:
+        yield Difference(Effect.NEUTRAL, "/is-supported", "the vendor supports the device again")
     if old.last_update and new.last_update and new.last_update < old.last_update:
         words = f"it is older ({new.last_update:%Y-%m-%d %H:%M}) than the approved one ({old.last_update:%Y-%m-%d %H:%M})"
         yield Difference(Effect.REWORDS, "/last-update", words)

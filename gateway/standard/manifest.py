@@ -71,7 +71,8 @@ class MessageType:
 class Manifest:
     """What a vendor declares. ``hosts``: lower-case names, in the vendor's order; ``messages``: by name, read-only.
 
-    ``signature_url``: empty where the file names none; ``cache_validity``: hours.
+    ``signature_url``: empty where the file names none; ``cache_validity``: hours; ``supported``: false
+    where the vendor has given the device up.
     """
 
     vendor: Vendor
@@ -81,6 +82,7 @@ class Manifest:
     signature_url: str = ""
     cache_validity: int = mud.DEFAULT_VALIDITY
     last_update: datetime | None = None
+    supported: bool = True
 
 
 def parse_manifest(document: bytes) -> Manifest:
@@ -106,6 +108,7 @@ def parse_manifest(document: bytes) -> Manifest:
         messages=_messages(extension["messages"], f"{_PLACE}/messages", hosts),
         signature_url=_url(head["mud-signature"], f"/{CONTAINER}/mud-signature") if "mud-signature" in head else "",
         cache_validity=_validity(head.get("cache-validity", mud.DEFAULT_VALIDITY), f"/{CONTAINER}/cache-validity"),
+        supported=_flag(head.get("is-supported", True), f"/{CONTAINER}/is-supported"),
         last_update=_moment(head["last-update"], f"/{CONTAINER}/last-update") if "last-update" in head else None,
     )
 
@@ -151,6 +154,12 @@ def _url(value: object, pointer: str) -> str:
 
 def _validity(value: object, pointer: str) -> int:
     return declaration.integer(value, pointer, mud.LEAST_VALIDITY, mud.MOST_VALIDITY)
+
+
+def _flag(value: object, pointer: str) -> bool:
+    if not isinstance(value, bool):
+        raise ManifestError(pointer, "this must be true or false (RFC 8520 section 3.6)", "write one of them")
+    return value
 
 
 def _moment(value: object, pointer: str) -> datetime:

@@ -45,6 +45,7 @@ NEW = {"type": "number", "title": "Outdoor temperature", "unit": "Cel", "minimum
         (f"{CE}/hosts", ["api.acme.example", "ads.example"], Effect.WIDENS, "Acme would be reached at another host, ads.example"),
         (f"{MUD}/mud-url", "https://other.example/m.json", Effect.WIDENS, "later versions would come from https://other.example/m.json"),
         (f"{MUD}/mud-signature", "https://acme.example/s.p7s", Effect.NEUTRAL, "its signature would lie at"),
+        (f"{MUD}/is-supported", False, Effect.PROMISES_LESS, "no longer supports the device"),
         (f"{MUD}/cache-validity", 24, Effect.NEUTRAL, "good for 24 hours, so far 48"),
         (f"{MUD}/last-update", "2020-01-01T00:00:00Z", Effect.REWORDS, "it is older (2020-01-01 00:00) than the approved one"),
         (f"{POWER}/maximum", 4000, Effect.WIDENS, "“Power drawn now” would reach from 0 to 4000 W, so far from 0 to 3680"),
