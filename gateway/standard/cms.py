@@ -26,7 +26,7 @@ RSA_BITS = range(2048, 8193)  # below: weak; beyond: it would cost the checker m
 
 _SIGNED_DATA = ObjectIdentifier("1.2.840.113549.1.7.2")  # RFC 5652 section 5.1
 _DATA = ObjectIdentifier("1.2.840.113549.1.7.1")  # section 4
-_DATA_DER = bytes.fromhex("2a864886f70d010701")  # the same, as it stands in the signed attributes
+_DATA_DER = bytes.fromhex("06 2a864886f70d010701")  # the same, as it stands in the signed attributes
 _CONTENT_TYPE = ObjectIdentifier("1.2.840.113549.1.9.3")  # section 11.1
 _MESSAGE_DIGEST = ObjectIdentifier("1.2.840.113549.1.9.4")  # section 11.2
 
@@ -209,12 +209,13 @@ def _check_attributes(info: _SignerInfo, document: bytes, digest: hashes.HashAlg
         values = attribute.values.as_list()
         if attribute.type in told or len(values) != 1:
             raise SignatureError("a signed attribute occurs once, with one value; sign anew")
-        told[attribute.type] = bytes(values[0].data)
+        # kept with its tag: an octet string is no object identifier of the same bytes
+        told[attribute.type] = values[0].tag_bytes + bytes(values[0].data)
     hashed = hashes.Hash(digest)
     hashed.update(document)
     if told.get(_CONTENT_TYPE) != _DATA_DER:
         raise SignatureError("the signed attributes do not name plain data; sign the file itself")
-    if not hmac.compare_digest(told.get(_MESSAGE_DIGEST, b""), hashed.finalize()):
+    if not hmac.compare_digest(told.get(_MESSAGE_DIGEST, b""), b"\x04" + hashed.finalize()):
         raise SignatureError("the signature is another file's, or this one was changed since; get both anew")
 
 

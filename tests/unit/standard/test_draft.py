@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,3 +147,18 @@ def test_whatever_the_samples_are_the_draft_conforms_when_filled_in(samples: lis
     if not any(note.left_out or "the device must send" in note.words for note in made.notes):
         for sample in samples:
             schema.rebuild(sample)
+
+
+CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "public" / "readable.jsonl"
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus of real payloads is not beside this checkout")
+def test_real_payloads_give_drafts_that_conform_and_admit_them() -> None:
+    payloads = [json.loads(line)["payload"] for line in CORPUS.read_text(encoding="utf-8").split("\n") if line]
+    whole = 0
+    for payload in (each for each in payloads if isinstance(each, dict)):
+        found, made = manifest([payload])
+        if not any(note.left_out or "the device must send" in note.words for note in made.notes):
+            found.messages["sample"].schema.rebuild(payload)
+            whole += 1
+    assert whole > 100
