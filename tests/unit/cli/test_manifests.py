@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cli import main
+from gateway.cli import main, status
+from gateway.cli.state import State
 from gateway.registry import RegistryFile
 from tests.unit.standard.conftest import SAMPLES
 from tests.unit.standard.test_cms import signer
@@ -158,10 +159,13 @@ def test_approval_pins_the_signer_and_later_versions_are_weighed(
     code, out, _ = call("manifest", "offer", "plug", wider, "--signature", signature(call, tmp_path, wider))
     assert code == 3 and "! “Power drawn now” would reach from 0 to 4000 W, so far from 0 to 3000" in out
     assert "from 0 to 4000" in call("manifest", "waiting")[1]
+    state = State(tmp_path / "mudroom.toml")
+    assert "wait for you: plug" in status._manifests(state)["facts"]
     (row,) = json.loads(call("manifest", "waiting", "plug", "--json")[1])
     assert row["differences"][0]["effect"] == "widens" and row["signer"]["key"] == pinned.key
     assert call("manifest", "refuse", "plug")[0] == 0
     assert "No manifest waits" in call("manifest", "waiting")[1]
+    assert status._manifests(state)["facts"] == "approved 1, wait for you: none, to be looked at again: none"
 
     other = signature(call, tmp_path, narrower, "p384")
     code, out, _ = call("manifest", "offer", "plug", narrower, "--signature", other)
