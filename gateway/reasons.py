@@ -117,6 +117,7 @@ class Reason(Enum):
     EXPIRED = (165, "expired", "the vendor could not be reached for so long that the message was given up")
     WITHDRAWN = (166, "withdrawn", "the owner withdrew the device or its manifest before the message had left")
     VENDOR_BUSY = (167, "vendor-busy", "the vendor asked to try again later")
+    MANIFEST_URL = (168, "manifest-url", "not an address from which a manifest may be fetched")
     PAIR_KEY = (170, "pair-key", "the key that signs for this device at its vendor could not be read or made")
 
     def __init__(self, code: int, label: str, words: str) -> None:

@@ -19,15 +19,20 @@ from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 from gateway.standard.manifest import Manifest, parse_manifest
 
+if TYPE_CHECKING:
+    from gateway.standard.changes import Difference
+
 DEVICE_ID = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 MAC = r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"
+VERSION = 2  # of the file; 2 knows who signed a manifest, when it was looked at, and which later one waits
+HOUR = 3_600
 
 
 class RegistryError(ValueError):
@@ -51,6 +56,29 @@ class Certificate(msgspec.Struct, frozen=True):
     revoked: bool = False
 
 
+class Signer(msgspec.Struct, frozen=True):
+    """Whose key signed a manifest. ``key``: SHA-256 of the public key, hexadecimal; ``subject``: what he calls himself."""
+
+    key: str
+    subject: str
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """What the approval of a device's manifest rests on. Times: seconds since the epoch, 0 where nobody noted them."""
+
+    signer: Signer | None = None  # pinned: later versions must be his; None: the owner took a file that nobody signed
+    at: int = 0  # when the owner approved it, or the last version that only narrowed it came into force
+    looked: int = 0  # when the vendor's file was last looked at
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A manifest that waits for the owner's word. ``manifest``: its key; ``came``: seconds since the epoch."""
+
+    manifest: str
+    came: int
+    signer: Signer | None = None
+
+
 class Device(msgspec.Struct, frozen=True):
     """A device that the owner knows."""
 
@@ -64,6 +92,8 @@ class Device(msgspec.Struct, frozen=True):
     claim: str = ""  # SHA-256 (hexadecimal) of the last claim that the owner made for it; the courier sends no other
     bits_per_day: int | None = None  # what its messages may hide in a day; None: as the settings say
     slot_seconds: float | None = None  # its longest slot, 0: not paced; None: as the settings say
+    approval: Approval = Approval()
+    waiting: Waiting | None = None
 
 
 class PoolAddress(msgspec.Struct, frozen=True):
@@ -74,12 +104,30 @@ class PoolAddress(msgspec.Struct, frozen=True):
 
 
 class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file's content. ``manifests``: approved MUD documents (JSON text) by key; ``pool``: addresses by name."""
+    """The file's content. ``manifests``: approved and waiting MUD documents (JSON text) by key; ``pool``: addresses by name."""
 
-    version: int = 1
+    version: int = VERSION
     devices: tuple[Device, ...] = ()
     manifests: dict[str, str] = {}
     pool: dict[str, PoolAddress] = {}
+
+
+class _Version(msgspec.Struct):
+    """What every version of the file begins with."""
+
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What became of a manifest that came after the approved one, or before any was approved.
+
+    ``state``: "same" (it is the approved one), "applied" (it only narrows: in force) or "waits" (for the owner).
+    """
+
+    state: str
+    manifest: Manifest
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +173,11 @@ class Home:
             return None
         return self.manifests.get(device.manifest)  # gone from the file: that device's trouble, and nobody else's
 
+    def due(self, device: Device) -> int | None:
+        """When its vendor's manifest should be looked at again (RFC 8520 section 3.5): seconds since the epoch; None: never."""
+        manifest = self.manifest_of(device)
+        return None if manifest is None else device.approval.looked + manifest.cache_validity * HOUR
+
     def names_for(self, device: Device) -> tuple[str, ...]:
         """The names that this device may ask for and connect to (lower case, no trailing dot)."""
         manifest = self.manifest_of(device)
@@ -169,9 +222,15 @@ class RegistryFile:
 
     def _read(self) -> Registry:
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Registry)
+            content = self.path.read_bytes()
+            version = msgspec.json.decode(content, type=_Version).version
+            registry = msgspec.json.decode(content, type=Registry) if version <= VERSION else None
         except (OSError, msgspec.DecodeError, ValueError) as error:
             raise RegistryError(f"{self.path}: {error}; restore it from a backup or remove it to start afresh") from error
+        if registry is None:
+            raise RegistryError(f"{self.path}: written by a newer Mudroom (version {version}); install that one again")
+        # what version 1 lacks stands as "nobody noted it": not signed, never looked at
+        return msgspec.structs.replace(registry, version=VERSION)
 
     @contextlib.contextmanager
     def change(self) -> Iterator[Change]:
@@ -244,12 +303,82 @@ class Change:
         """Change ``bits_per_day`` or ``slot_seconds`` of a device; None: as the settings say."""
         self._update(msgspec.structs.replace(self._device(device_id), **changed))
 
-    def approve(self, device_id: str, document: bytes, pool4: IPv4Network, pool6: IPv6Network) -> Manifest:
-        """Approve a manifest for a device: it becomes a standard device and its hosts get pool addresses."""
-        import hashlib
+    def approve(
+        self,
+        device_id: str,
+        document: bytes,
+        pool4: IPv4Network,
+        pool6: IPv6Network,
+        *,
+        signer: Signer | None = None,
+        now: int = 0,
+    ) -> Manifest:
+        """The owner approves a manifest: the device becomes a standard one and its hosts get pool addresses.
 
+        ``signer``: who signed it, and is pinned by this; None: nobody did. ``now``: seconds since the epoch.
+        """
+        manifest = self._adopt(device_id, document, pool4, pool6, Approval(signer, now, now))
+        self._update(msgspec.structs.replace(self._device(device_id), kind=Kind.STANDARD, waiting=None))
+        self._drop_unused()
+        return manifest
+
+    def approve_waiting(self, device_id: str, pool4: IPv4Network, pool6: IPv6Network, *, now: int) -> Manifest:
+        """The owner approves what waits for him."""
+        waiting = self.waiting(device_id)
+        document = self.registry.manifests[waiting.manifest].encode()
+        return self.approve(device_id, document, pool4, pool6, signer=waiting.signer, now=now)
+
+    def refuse_waiting(self, device_id: str) -> None:
+        """The owner does not want what waits; the approved manifest stays in force."""
+        self.waiting(device_id)
+        self._update(msgspec.structs.replace(self._device(device_id), waiting=None))
+        self._drop_unused()
+
+    def offer(
+        self, device_id: str, document: bytes, pool4: IPv4Network, pool6: IPv6Network, *, signer: Signer | None, now: int
+    ) -> Offer:
+        """A manifest came for a device: in force at once if it asks for less and is the pinned signer's, otherwise it waits."""
+        from gateway.standard import changes
+
+        device, manifest, key = self._device(device_id), parse_manifest(document), _key(document)
+        approved, approval = self._approved(device), device.approval
+        if approved is None:
+            return self._wait(device, document, Waiting(key, now, signer), Offer("waits", manifest))
+        pinned = approval.signer.key if approval.signer else ""
+        found = changes.compare(approved, manifest)
+        other = changes.signer(pinned, signer.key if signer else "", signer.subject if signer else "")
+        looked = msgspec.structs.replace(approval, looked=now)
+        if key == device.manifest and (other is None or signer is None):  # the approved one: no signature makes it another
+            self._update(msgspec.structs.replace(device, approval=looked))
+            return Offer("same", manifest)
+        if other is not None:
+            found = (other, *found)
+        if any(difference.waits for difference in found):
+            self._update(msgspec.structs.replace(device, approval=looked))
+            return self._wait(self._device(device_id), document, Waiting(key, now, signer), Offer("waits", manifest, found))
+        self._adopt(device_id, document, pool4, pool6, Approval(approval.signer, now, now))
+        self._update(msgspec.structs.replace(self._device(device_id), waiting=None))
+        self._drop_unused()
+        return Offer("applied", manifest, found)
+
+    def _wait(self, device: Device, document: bytes, waiting: Waiting, offer: Offer) -> Offer:
+        self._replace(manifests={**self.registry.manifests, waiting.manifest: document.decode()})
+        self._update(msgspec.structs.replace(device, waiting=waiting))
+        self._drop_unused()
+        return offer
+
+    def waiting(self, device_id: str) -> Waiting:
+        """The manifest of a device that waits for the owner. Raises RegistryError where none does."""
+        waiting = self._device(device_id).waiting
+        if waiting is None:
+            raise RegistryError(
+                f"no manifest of {device_id} waits; name a file, or fetch one: `mudroom manifest fetch {device_id}`"
+            )
+        return waiting
+
+    def _adopt(self, device_id: str, document: bytes, pool4: IPv4Network, pool6: IPv6Network, approval: Approval) -> Manifest:
+        """Put a manifest into force for a device, whatever its kind."""
         manifest = parse_manifest(document)
-        key = hashlib.sha256(document).hexdigest()
         device = self._device(device_id)
         pool = dict(self.registry.pool)
         used = {int(ip_address(entry.v4)) - int(pool4.network_address) for entry in pool.values()}
@@ -261,13 +390,14 @@ class Change:
                     raise RegistryError(f"the pool {pool4} is full; widen dmz.pool4")
                 used.add(number)
                 pool[name] = PoolAddress(str(pool4[number]), str(pool6[number]))
-        known_there = device.pseudonym and self._vendor(device) == manifest.vendor.name
-        manifests = {**self.registry.manifests, key: document.decode()}
-        self._replace(manifests=manifests, pool=pool)
+        before, now = device.approval.signer, approval.signer
+        same_signer = before is None or (now is not None and now.key == before.key)  # a name alone is anybody's to write
+        known_there = device.pseudonym and same_signer and self._vendor(device) == manifest.vendor.name
+        key = _key(document)
+        self._replace(manifests={**self.registry.manifests, key: document.decode()}, pool=pool)
         # for one pair of device and vendor: another vendor must not learn that it is the same device
         pseudonym = device.pseudonym if known_there else f"d-{secrets.token_hex(8)}"
-        self._update(msgspec.structs.replace(device, kind=Kind.STANDARD, manifest=key, pseudonym=pseudonym))
-        self._drop_unused()
+        self._update(msgspec.structs.replace(device, manifest=key, pseudonym=pseudonym, approval=approval))
         return manifest
 
     def claim(self, device_id: str, digest: str) -> None:
@@ -298,15 +428,21 @@ class Change:
 
     def _vendor(self, device: Device) -> str:
         """The vendor of the manifest that the device has now; empty where there is none, or none that can be read."""
+        approved = self._approved(device)
+        return approved.vendor.name if approved else ""
+
+    def _approved(self, device: Device) -> Manifest | None:
+        """The device's manifest; None where there is none, or none that can be read."""
         text = self.registry.manifests.get(device.manifest)
         try:
-            return parse_manifest(text.encode()).vendor.name if text else ""
+            return parse_manifest(text.encode()) if text else None
         except ValueError:
-            return ""
+            return None
 
     def _drop_unused(self) -> None:
         """Manifests that no device has any more go, so that the file stays as small as the home."""
         used = {device.manifest for device in self.registry.devices}
+        used |= {device.waiting.manifest for device in self.registry.devices if device.waiting}
         self._replace(manifests={key: text for key, text in self.registry.manifests.items() if key in used})
 
     def _update(self, device: Device) -> None:
@@ -314,3 +450,10 @@ class Change:
 
     def _replace(self, **fields: object) -> None:
         self.registry = msgspec.structs.replace(self.registry, **fields)
+
+
+def _key(document: bytes) -> str:
+    """By which a manifest is known: a change of one byte makes another."""
+    import hashlib
+
+    return hashlib.sha256(document).hexdigest()

@@ -322,6 +322,19 @@ def certificates(ends: Mapping[str, float], now: float) -> list[Finding]:
     return found or [fine("devices", f"{len(ends)} have certificates, none is near its end")]
 
 
+def manifests(rows: Sequence[tuple[str, bool, bool, float]], now: float) -> list[Finding]:
+    """``rows``: of each standard device its id, whether its manifest is signed, whether another waits, and when it is due."""
+    found = []
+    for device, _, waits, due in rows:
+        if waits:
+            found.append(notice("manifests", f"a manifest of {device} waits for you", f"`mudroom manifest waiting {device}`"))
+        elif due < now:
+            says = f"{device}'s vendor may have a newer manifest: the approved one was to be looked at again by now"
+            found.append(notice("manifests", says, f"`mudroom manifest fetch {device}`, if its vendor may learn that you look"))
+    unsigned = sum(not signed for _, signed, _, _ in rows)
+    return found or [fine("manifests", f"{len(rows)} are good, none waits; {unsigned} of them nobody signed")]
+
+
 def updates(automatic: bool, last: float | None, failed: bool, now: float, up: float) -> list[Finding]:
     """``last``: when security updates were last looked for; ``up``: for how many seconds the box runs."""
     if not automatic:

@@ -50,4 +50,8 @@ def _known(error: Exception) -> bool:
     from gateway.registry import RegistryError
     from gateway.standard.manifest import ManifestError
 
+    if type(error).__name__ == "SignatureError":  # known by its name: its module is not loaded for every other error
+        from gateway.standard.cms import SignatureError
+
+        return isinstance(error, SignatureError)
     return isinstance(error, ConfigError | RegistryError | ManifestError | NetworkError | OSError)

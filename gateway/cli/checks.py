@@ -388,6 +388,19 @@ def certificates(box: Box) -> list[Finding]:
     return doctor.certificates(ends, time.time())
 
 
+def manifests(box: Box) -> list[Finding]:
+    from gateway.registry import RegistryFile
+
+    home = RegistryFile(box.config.paths.registry).current()
+    now = time.time()
+    rows = [
+        (device.id, device.approval.signer is not None, device.waiting is not None, float(home.due(device) or now))
+        for device in home.registry.devices
+        if device.waiting is not None or home.due(device) is not None
+    ]
+    return doctor.manifests(rows, now)
+
+
 def updates(box: Box) -> list[Finding]:
     if not box.systemd:
         return [absent("updates", NO_SYSTEMD)]
@@ -424,7 +437,19 @@ def parse_policy(text: str) -> list[str]:
 CHEAP: tuple[Check, ...] = (
     ports, wan, services, doors, record, units, kernel, disk, settings, memory, leases, reboot,
 )  # fmt: skip
-ALL: tuple[Check, ...] = (*CHEAP, owner_settings, resolves, clock, guards, chain, authority, certificates, updates, held)
+ALL: tuple[Check, ...] = (
+    *CHEAP,
+    owner_settings,
+    resolves,
+    clock,
+    guards,
+    chain,
+    authority,
+    certificates,
+    manifests,
+    updates,
+    held,
+)
 
 
 def perform(box: Box, checks: Sequence[Check] = ALL, seconds: float = SECONDS) -> list[Finding]:

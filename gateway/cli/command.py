@@ -1,7 +1,7 @@
 """The whole `mudroom` command with its help: the one place that knows every room and joins them.
 
 Exit codes: 0 done, 1 it could not be done (the message says why and what to do), 2 the words of the call are wrong,
-3 a check found something (`doctor`, `network plan`, `status`, `ledger verify`).
+3 a check found something (`doctor`, `network plan`, `status`, `ledger verify`, `manifest …`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import box, claims, console, devices, doctor, leaks, networks, serve, settings, status, traffic
+from gateway.cli import box, claims, console, devices, doctor, leaks, manifests, networks, serve, settings, status, traffic
 from gateway.cli.state import State
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("doctor")(doctor.doctor)
 app.command("console")(console.console)
 app.add_typer(devices.app, name="devices")
 app.command("claim")(claims.claim)
+app.add_typer(manifests.app, name="manifest")
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
 app.command("leaks")(leaks.leaks)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.output import Json, show
+from gateway.cli import manifests
+from gateway.cli.output import Json, plain, show, when
 from gateway.cli.state import State
 from gateway.network.dhcp import mud_urls, write_hosts
-from gateway.registry import Certificate, Change, Device, Kind
+from gateway.registry import Certificate, Change, Device, Home, Kind
 
 app = typer.Typer(help="List devices and decide about them.", invoke_without_command=True)
 
@@ -37,12 +39,13 @@ def devices(context: typer.Context, as_json: Json = False) -> None:
                 "mac": device.mac,
                 "vendor": manifest.vendor.name if manifest else "",
                 "hosts": " ".join(home.names_for(device)),
+                "manifest": _manifest(device, home, time.time()),
                 "certificates": sum(not certificate.revoked for certificate in device.certificates),
                 "mud_url": announced.get(device.mac, ""),
             }
         )
     show(
-        ("device", "name", "kind", "mac", "vendor", "hosts", "certificates", "mud_url"),
+        ("device", "name", "kind", "mac", "vendor", "hosts", "manifest", "certificates", "mud_url"),
         rows,
         as_json,
         empty="No device is admitted yet; `mudroom devices add` admits one.",
@@ -65,16 +68,47 @@ def add(
 
 
 @app.command()
-def approve(
+def approve(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
     device: DeviceId,
-    manifest: Annotated[Path, typer.Argument(help="The vendor's MUD file with the clear-envelope extension")],
+    manifest: Annotated[
+        Path | None,
+        typer.Argument(help="The vendor's MUD file with the clear-envelope extension; without it, the one that waits"),
+    ] = None,
+    signature: manifests.SignatureFile = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Approve a manifest that nobody signed")] = False,
+    new_signer: Annotated[bool, typer.Option("--new-signer", help="Approve one that another key signed than the last")] = False,
 ) -> None:
-    """Approve a manifest: the device may send what it declares, to the hosts it names, and nothing else."""
+    """Approve a manifest: the device may send what it declares, to the hosts it names, and nothing else.
+
+    Its signer is pinned: a later version that another signed waits for you.
+    """
     state: State = context.obj
-    dmz = state.config.dmz
+    dmz, now = state.config.dmz, int(time.time())
+    home = state.registry.current()
+    known = home.by_id.get(device)
+    old = home.manifests.get(known.manifest) if known else None
     with state.registry.change() as change:
-        approved = change.approve(device, manifest.read_bytes(), dmz.pool_ipv4, dmz.pool_ipv6)
+        if manifest is None:
+            if signature is not None:
+                raise typer.BadParameter("a signature goes with its file; name the manifest, too")
+            signer = change.waiting(device).signer
+            approved = change.approve_waiting(device, dmz.pool_ipv4, dmz.pool_ipv6, now=now)
+        else:
+            document = manifest.read_bytes()
+            signer = manifests.signer_of(document, signature)
+            approved = change.approve(device, document, dmz.pool_ipv4, dmz.pool_ipv6, signer=signer, now=now)
+        pinned = known.approval.signer if known else None
+        if signer is None and not unsigned:
+            raise typer.BadParameter("nobody signed this manifest; give its --signature, or say --unsigned if you trust the file")
+        if signer and pinned and signer.key != pinned.key and not new_signer:
+            raise typer.BadParameter(
+                f"“{signer.subject}”, key {signer.key}, signed it; so far it was “{pinned.subject}”, key {pinned.key}. "
+                "Ask the vendor on another way; if that is right, say --new-signer"
+            )
+    typer.echo(plain(manifests.signed_words(signer)))
+    if known and old:
+        manifests.tell(manifests.differences(known, old, approved, signer), as_json=False)
     typer.echo(f"{device} may send {len(approved.messages)} message types to {', '.join(approved.hosts)}")
 
 
@@ -143,3 +177,15 @@ def forget(context: typer.Context, device: DeviceId) -> None:
 def _tell_dhcp(state: State, change: Change) -> None:
     """Admitted devices lease from a range that strangers cannot use up."""
     write_hosts(state.config, (device.mac for device in change.registry.devices))
+
+
+def _manifest(device: Device, home: Home, now: float) -> str:
+    """How it stands with a device's manifest."""
+    words = []
+    due = home.due(device)
+    if due is not None:
+        words.append("signed" if device.approval.signer else "not signed")
+        words.append("to be looked at again" if due < now else f"good until {when(due * 10**9)}")
+    if device.waiting:
+        words.append("another one waits for you")
+    return ", ".join(words)

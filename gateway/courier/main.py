@@ -20,6 +20,7 @@ from typing import Any
 
 from gateway import service
 from gateway.config import Config
+from gateway.courier.fetch import Fetcher
 from gateway.courier.job import Job, job_for
 from gateway.courier.keys import Keys, KeyUnusable
 from gateway.courier.pair import Pair, Terms
@@ -31,7 +32,7 @@ from gateway.http1.response import Response
 from gateway.http1.violation import Limits
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Status
+from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Fetch, Status
 from gateway.notifying import notify
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryError, RegistryFile
@@ -67,13 +68,16 @@ class Courier:
             done=self._done,
             failed=self._failed,
         )
+        seconds = courier.connect_seconds + courier.answer_seconds
+        self._fetcher = Fetcher(self._registry, self._resolver, self._terms.authorities, self._terms.limits, seconds)
+        self._fetching: set[asyncio.Task[None]] = set()
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._ledger: Channel | None = None
         self.counts = {"delivered": 0, "deferred": 0, "withdrawn": 0}
 
     def channel(self) -> Channel:
         """A new link to the ledger."""
-        return Channel(Deliver, self._deliver, self._lost, self._made)
+        return Channel(Deliver | Fetch, self._receive, self._lost, self._made)
 
     def asked(self, channel: Channel, message: AskStatus) -> None:
         """Root asks how it goes."""
@@ -110,6 +114,7 @@ class Courier:
 
     async def close(self) -> None:
         """End every connection."""
+        self._stop_fetching()
         for pair in self._pairs.values():
             await pair.close()
         self._resolver.close()
@@ -124,15 +129,31 @@ class Courier:
         if channel is self._ledger:
             self._ledger = None
             notify("STATUS=NOT READY: the ledger is away")
+            self._stop_fetching()
             for pair in self._pairs.values():
                 pair.abandon()
+
+    def _stop_fetching(self) -> None:
+        for task in self._fetching:
+            task.cancel()
 
     def _report(self, message: Delivered | Deferred) -> None:
         self.counts["delivered" if isinstance(message, Delivered) else "deferred"] += 1
         if self._ledger is not None:
             self._ledger.send(message)
 
-    def _deliver(self, channel: Channel, deliver: Any) -> None:
+    def _receive(self, channel: Channel, message: Any) -> None:
+        if isinstance(message, Fetch):
+            task = asyncio.get_running_loop().create_task(self._fetch(channel, message))
+            self._fetching.add(task)
+            task.add_done_callback(self._fetching.discard)
+        else:
+            self._deliver(message)
+
+    async def _fetch(self, channel: Channel, asked: Fetch) -> None:
+        channel.send(await self._fetcher.fetch(asked))
+
+    def _deliver(self, deliver: Deliver) -> None:
         permit = self._permitted(deliver)
         if permit is None:
             return

@@ -128,8 +128,49 @@ class Deferred(Message, frozen=True, array_like=True):
     retry_after: int
 
 
-LedgerToCourier = Deliver
-CourierToLedger = Delivered | Deferred
+class Fetch(Message, frozen=True, array_like=True):
+    """A look at a vendor's manifest that the owner asked for and the ledger has on disk. Answered by exactly one Fetched."""
+
+    id: str
+    device: str
+    url: str
+    kind: str  # "manifest" or "signature"
+
+
+class Fetched(Message, frozen=True, array_like=True):
+    """What came of a Fetch. ``reason``: -1 where ``body`` is the file, otherwise why there is none."""
+
+    id: str
+    status: int  # the vendor's HTTP status, 0 where there is none
+    reason: int
+    detail: str
+    body: bytes
+
+
+LedgerToCourier = Deliver | Fetch
+CourierToLedger = Delivered | Deferred | Fetched
+
+
+# --- the owner's command -> ledger --------------------------------------------------------------------------------
+
+
+class AskFetch(Message, frozen=True, array_like=True):
+    """The owner wants a vendor's manifest, or its signature, to be fetched for a device. Answered by exactly one FetchAnswer."""
+
+    ref: int
+    device: str
+    url: str
+    kind: str  # "manifest" or "signature"
+
+
+class FetchAnswer(Message, frozen=True, array_like=True):
+    """As Fetched; it is on record when this is sent, unless ``reason`` says that it could not be recorded."""
+
+    ref: int
+    status: int
+    reason: int
+    detail: str
+    body: bytes
 
 
 # --- door <-> signer ----------------------------------------------------------------------------------------------

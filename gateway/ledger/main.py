@@ -23,20 +23,23 @@ from gateway.config import Config
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import (
+    AskFetch,
     AskStatus,
     Attempt,
     Counters,
     Deferred,
     Deliver,
     Delivered,
+    Fetched,
     Refused,
     Status,
     Submit,
 )
 from gateway.ledger import answers
+from gateway.ledger.fetching import Fetches
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
-from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Quotas, Store, Tally
+from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
@@ -54,12 +57,12 @@ SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
 COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
-Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | AskStatus
+Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | Fetched | AskFetch | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt),
     "names": (Attempt, Counters),
-    "courier": (Delivered, Deferred),
-    "root": (Submit, Refused, Attempt, Counters, AskStatus),  # steering runs as root
+    "courier": (Delivered, Deferred, Fetched),
+    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskStatus),  # steering runs as root
 }
 
 
@@ -85,7 +88,7 @@ class Pending:
     def urgent(self) -> bool:
         """Whether somebody waits for it."""
         batch = self.batch
-        return bool(batch.submits or batch.answers or batch.refusals)
+        return bool(batch.submits or batch.answers or batch.refusals or batch.notes)
 
     @property
     def full(self) -> bool:
@@ -107,6 +110,7 @@ class Ledger:
         turns = WINDOW_PER_HOST / config.courier.connections_per_pair + 1
         self._flight_seconds = turns * (config.courier.connect_seconds + config.courier.answer_seconds) + SPARE_SECONDS
         self._pending = Pending()
+        self._fetches = Fetches()
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
         self._courier: Channel | None = None
@@ -169,6 +173,7 @@ class Ledger:
 
     def _lost(self, channel: Channel) -> None:
         self._doors.discard(channel)
+        self._fetches.gone(channel)
         if channel is self._courier:
             log.warning("the courier is gone; messages wait on disk")
             self._courier = None
@@ -176,6 +181,7 @@ class Ledger:
 
     def _courier_gone(self) -> None:
         self._schedule.courier_lost()
+        self._fetches.courier_lost()
         for id in list(self._waiters):
             flight = self._schedule.flights.get(id)
             if flight is None or not flight.answered:
@@ -210,11 +216,22 @@ class Ledger:
             case Deferred():
                 if channel is self._courier:
                     self._deferred(message)
+            case AskFetch():
+                self._note(self._fetches.ask(channel, message))
+            case Fetched():
+                if channel is self._courier:
+                    self._note(self._fetches.came(message))
             case AskStatus():
                 channel.send(self.status())
         if pending.full:
             for door in self._doors:
                 door.pause_reading()
+
+    def _note(self, note: Note | None) -> None:
+        if note is not None:
+            self._pending.batch.notes.append(note)
+            self._pending.size += len(note.original) + len(note.outgoing)
+            self._wake()
 
     def _tally(self, key: AttemptKey, count: int, first: int, last: int) -> None:
         tallies = self._pending.batch.attempts
@@ -271,6 +288,8 @@ class Ledger:
             if batch.submits:
                 self._say_full(Reason.RECORD_FULL in result)
             self._make_room()
+            for note in batch.notes:
+                self._fetches.recorded(note, self._courier)
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -345,6 +364,8 @@ class Ledger:
         notify(f"STATUS=NOT READY: {error}")
         for channel, submit in zip(pending.doors, pending.batch.submits, strict=True):
             channel.send(answers.refused(submit.ref, Reason.LEDGER_UNAVAILABLE))
+        for note in pending.batch.notes:
+            self._fetches.not_recorded(note)
         now = time.monotonic()
         for flight, _ in pending.flights:
             if self._schedule.flights.get(flight.id) is flight:

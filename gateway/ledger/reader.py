@@ -196,6 +196,15 @@ class Reader:
         """The newest refused messages that were kept whole; further ones are counted in ``attempts``."""
         return [_record(row) for row in self._all(_NEWEST, "refusal", device, limit)]
 
+    def fetches(self, limit: int = 100, *, device: str | None = None) -> list[tuple[Record, Record | None]]:
+        """The newest looks at vendors' manifests, each with what came of it; None where that is not on record."""
+        found = []
+        for row in self._all(_NEWEST, "fetch", device, limit):
+            asked = _record(row)
+            came = self._all(_BY_ID, asked.id, "fetched")
+            found.append((asked, _record(came[0]) if came else None))
+        return found
+
     def refusal_counts(self, device: str | None = None) -> list[RefusalCount]:
         """How many refused messages were kept whole, by device and reason."""
         rows = self._all(

@@ -77,6 +77,23 @@ class Answer:
     bits: int = 0  # what it could carry to the device
 
 
+@dataclass(slots=True)
+class Note:
+    """Something else for the record, that no device's quota counts. ``seq``: given by the commit; 0 where there was no room."""
+
+    kind: str
+    id: str
+    device: str
+    host: str
+    type: str
+    original: bytes = b""
+    outgoing: bytes = b""
+    status: int = 0
+    reason: int = -1
+    detail: str = ""
+    seq: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Deferral:
     """A try that failed. ``next_at``: nanoseconds since the epoch, for the owner's eyes only."""
@@ -104,6 +121,7 @@ class Batch:
     refusals: list[Refused] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     deferrals: list[Deferral] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     attempts: dict[AttemptKey, Tally] = field(default_factory=dict)
     counters: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
 
@@ -356,6 +374,7 @@ class Store:
                 self._refuse(draft, refused)
             for answer in batch.answers:
                 self._answer(draft, answer)
+            noted = [self._note(draft, note) for note in batch.notes]
             self._write(database, draft, batch)
             database.execute("COMMIT")
         except (OSError, sqlite3.OperationalError, sqlite3.InternalError) as error:
@@ -372,6 +391,8 @@ class Store:
                 database.execute("ROLLBACK")
             raise
         self._seq, self._head, self._room = draft.seq, draft.head, draft.room
+        for note, seq in zip(batch.notes, noted, strict=True):
+            note.seq = seq
         for answer in batch.answers:
             self._settled = min(self._settled, answer.seq - 1)  # that message may go now
         self._usage.update(draft.usage)
@@ -477,6 +498,14 @@ class Store:
         self._use(draft, answer.device).bytes += len(answer.original) + len(answer.outgoing)
         if answer.bits:
             leaks.heard(self._account(draft, answer.device), answer.type, answer.bits)
+
+    def _note(self, draft: _Draft, note: Note) -> int:
+        if not self._fits(draft, len(note.original) + len(note.outgoing)):
+            return 0
+        return self._chain(
+            draft, note.kind, note.id, note.device, "", note.host, note.type, draft.at, draft.at,
+            note.original, note.outgoing, note.status, note.reason, note.detail, "",
+        )  # fmt: skip
 
     @staticmethod
     def _fits(draft: _Draft, size: int) -> bool:
@@ -612,11 +641,14 @@ def _cost(batch: Batch) -> int:
     """Bytes that the batch's records take at the most."""
     bodies = sum(space.cost(len(s.original) + len(s.outgoing)) for s in batch.submits)
     bodies += sum(space.cost(len(r.original)) for r in batch.refusals)
+    bodies += sum(space.cost(len(n.original) + len(n.outgoing)) for n in batch.notes)
     return bodies + sum(space.cost(len(a.original) + len(a.outgoing)) for a in batch.answers)
 
 
 def _size(batch: Batch) -> int:
-    parts: tuple[Sized, ...] = (batch.submits, batch.refusals, batch.answers, batch.deferrals, batch.attempts, batch.counters)
+    parts: tuple[Sized, ...] = (
+        batch.submits, batch.refusals, batch.answers, batch.deferrals, batch.notes, batch.attempts, batch.counters,
+    )  # fmt: skip
     return sum(len(part) for part in parts)
 
 
@@ -630,6 +662,8 @@ def _singly(batch: Batch) -> Iterable[Batch]:
         yield Batch(answers=[answer])
     for deferral in batch.deferrals:
         yield Batch(deferrals=[deferral])
+    for note in batch.notes:
+        yield Batch(notes=[note])
     for key, tally in batch.attempts.items():
         yield Batch(attempts={key: tally})
     for counter, sums in batch.counters.items():

@@ -16,10 +16,13 @@ from gateway.standard.canonical import encode
 from gateway.standard.envelope import MEDIA_TYPE, VERSION, Message, essence
 from gateway.standard.manifest import Direction, Manifest
 from gateway.standard.problem import BLANK, PROBLEM_MEDIA_TYPE, VENDOR_TYPES
-from gateway.standard.refusal import MAX_DETAIL, MAX_POINTER, MAX_POINTERS, Refusal, token
+from gateway.standard.refusal import MAX_POINTER, MAX_POINTERS, Refusal, token
+from gateway.standard.schemas import limit
 from gateway.standard.validator import Mismatch
 
-MAX_PROBLEM_TEXT = {"type": 256, "title": 128, "detail": MAX_DETAIL}  # characters of a vendor's problem details
+MAX_PROBLEM_TEXT = {  # characters of a vendor's problem details
+    name: limit("problem", f"properties/{name}/maxLength") for name in ("type", "title", "detail")
+}
 
 _FROM_DEVICE = ("ce", "type", "vendor", "payload")
 _FROM_VENDOR = ("ce", "type", "payload")

@@ -8,32 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
-from gateway.standard import declaration, ijson
+from gateway.standard import declaration, mud
 from gateway.standard.declaration import ManifestError
 from gateway.standard.naming import is_host_name, is_type_name
-from gateway.standard.refusal import Refusal, token
-from gateway.standard.schema import Schema, parse_schema
+from gateway.standard.refusal import token
+from gateway.standard.schema import MAX_TITLE, Schema, parse_schema
+from gateway.standard.schemas import limit
 
 __all__ = ["Direction", "Manifest", "ManifestError", "MessageType", "Vendor", "parse_manifest"]
 
 EXTENSION = "clear-envelope"
-CONTAINER = "ietf-mud:mud"  # RFC 8520 section 2
+CONTAINER = mud.CONTAINER
 VERSION = 1
-MAX_DOCUMENT = 256 * 1024  # bytes
-MAX_DOCUMENT_DEPTH = 48
-MAX_HOSTS = 16
-MAX_MESSAGES = 64
-MAX_RATE = 3_600_000  # messages per hour
-MAX_VENDOR_TEXT = 256
-MAX_TITLE = 128
-MAX_PURPOSE = 512
-MAX_MUD_URL = 253  # fits DHCP option 161, RFC 8520 section 10
+MAX_DOCUMENT = mud.MAX_DOCUMENT
+MAX_DOCUMENT_DEPTH = mud.MAX_DOCUMENT_DEPTH
+MAX_HOSTS = limit("manifest", "$defs/hosts/maxItems")
+MAX_MESSAGES = limit("manifest", "$defs/messages/maxProperties")
+MAX_RATE = limit("manifest", "$defs/message/properties/rate/maximum")  # messages per hour
+MAX_VENDOR_TEXT = limit("manifest", "$defs/vendorText/maxLength")
+MAX_PURPOSE = limit("manifest", "$defs/message/properties/purpose/maxLength")
+MAX_URL = limit("manifest", "$defs/url/maxLength")  # fits DHCP option 161, RFC 8520 section 10
 
 _PLACE = f"/{CONTAINER}/{EXTENSION}"
 
@@ -70,41 +69,47 @@ class MessageType:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a vendor declares. ``hosts``: lower-case names, in the vendor's order; ``messages``: by name, read-only."""
+    """What a vendor declares. ``hosts``: lower-case names, in the vendor's order; ``messages``: by name, read-only.
+
+    ``signature_url``: empty where the file names none; ``cache_validity``: hours; ``supported``: false
+    where the vendor has given the device up.
+    """
 
     vendor: Vendor
     hosts: tuple[str, ...]
     mud_url: str
     messages: Mapping[str, MessageType]
+    signature_url: str = ""
+    cache_validity: int = mud.DEFAULT_VALIDITY
+    last_update: datetime | None = None
+    supported: bool = True
 
 
 def parse_manifest(document: bytes) -> Manifest:
     """The manifest that a MUD file declares. Raises ManifestError."""
-    if len(document) > MAX_DOCUMENT:
-        raise ManifestError("", f"a manifest has at most {MAX_DOCUMENT} bytes", "declare less or write it shorter")
-    try:
-        top = ijson.parse(document, max_depth=MAX_DOCUMENT_DEPTH)
-    except Refusal as refusal:
-        raise ManifestError(refusal.pointers[0] if refusal.pointers else "", refusal.reason.words, refusal.detail) from None
-    mud = declaration.mapping(declaration.mapping(top, "").get(CONTAINER), f"/{CONTAINER}")
-    extensions = mud.get("extensions", [])
-    if not isinstance(extensions, list) or EXTENSION not in extensions or EXTENSION not in mud:
+    head = declaration.mapping(mud.load(document).get(CONTAINER), f"/{CONTAINER}")
+    extensions = head.get("extensions", [])
+    if not isinstance(extensions, list) or EXTENSION not in extensions or EXTENSION not in head:
         raise ManifestError(
             f"/{CONTAINER}/extensions",
             f"this MUD file does not use the extension {EXTENSION}, so nobody declares what the device sends",
             "the device can only be local, until its vendor publishes such a manifest",
         )
-    if type(mud.get("mud-version")) is not int or mud["mud-version"] != 1:
+    if type(head.get("mud-version")) is not int or head["mud-version"] != 1:
         raise ManifestError(f"/{CONTAINER}/mud-version", "must be 1 (RFC 8520 section 3.1)", "write 1")
-    extension = declaration.members(mud[EXTENSION], _PLACE, ("version", "vendor", "hosts", "messages"))
+    extension = declaration.members(head[EXTENSION], _PLACE, ("version", "vendor", "hosts", "messages"))
     if type(extension["version"]) is not int or extension["version"] != VERSION:
         raise ManifestError(f"{_PLACE}/version", f"this gateway speaks version {VERSION}", f"write {VERSION}")
     hosts = _hosts(extension["hosts"], f"{_PLACE}/hosts")
     return Manifest(
         vendor=_vendor(extension["vendor"], f"{_PLACE}/vendor"),
         hosts=hosts,
-        mud_url=_mud_url(mud.get("mud-url"), f"/{CONTAINER}/mud-url"),
+        mud_url=_url(head.get("mud-url"), f"/{CONTAINER}/mud-url"),
         messages=_messages(extension["messages"], f"{_PLACE}/messages", hosts),
+        signature_url=_url(head["mud-signature"], f"/{CONTAINER}/mud-signature") if "mud-signature" in head else "",
+        cache_validity=_validity(head.get("cache-validity", mud.DEFAULT_VALIDITY), f"/{CONTAINER}/cache-validity"),
+        supported=_flag(head.get("is-supported", True), f"/{CONTAINER}/is-supported"),
+        last_update=_moment(head["last-update"], f"/{CONTAINER}/last-update") if "last-update" in head else None,
     )
 
 
@@ -138,18 +143,30 @@ def _hosts(value: object, pointer: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _mud_url(value: object, pointer: str) -> str:
-    url = declaration.text(value, pointer, MAX_MUD_URL)
-    try:
-        parts = urlsplit(url)
-        named = is_host_name(parts.hostname or "") and parts.netloc == parts.hostname
-    except ValueError:
-        named = False
-    if not named or parts.scheme != "https" or "?" in url or "#" in url or not url.isascii() or " " in url or "\\" in url:
+def _url(value: object, pointer: str) -> str:
+    url = declaration.text(value, pointer, MAX_URL)
+    if not mud.is_plain_url(url):
         raise ManifestError(
             pointer, "an https URL with a host name, without port, user, query and fragment", "publish it under such a one"
         )
     return url
+
+
+def _validity(value: object, pointer: str) -> int:
+    return declaration.integer(value, pointer, mud.LEAST_VALIDITY, mud.MOST_VALIDITY)
+
+
+def _flag(value: object, pointer: str) -> bool:
+    if not isinstance(value, bool):
+        raise ManifestError(pointer, "this must be true or false (RFC 8520 section 3.6)", "write one of them")
+    return value
+
+
+def _moment(value: object, pointer: str) -> datetime:
+    moment = mud.moment(value)
+    if moment is None:
+        raise ManifestError(pointer, "must be a time such as 2026-11-01T08:00:00Z (RFC 3339)", "write when it was last changed")
+    return moment
 
 
 def _messages(value: object, pointer: str, hosts: tuple[str, ...]) -> Mapping[str, MessageType]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-MAX_HOST = 253
-MAX_LABEL = 63
-MAX_TYPE = 64
+from gateway.standard.schemas import limit
+
+MAX_HOST = limit("manifest", "$defs/host/maxLength")
+MAX_LABEL = 63  # RFC 1035 section 2.3.4; in the schema it is a part of the pattern
+MAX_TYPE = limit("manifest", "$defs/typeName/maxLength")
 
 _LETTERS_DIGITS_HYPHEN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 

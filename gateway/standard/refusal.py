@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gateway.reasons import Reason
+from gateway.standard.schemas import limit
 
-MAX_DETAIL = 512  # characters
-MAX_POINTER = 256  # characters
-MAX_POINTERS = 16
+MAX_DETAIL = limit("problem", "properties/detail/maxLength")  # characters
+MAX_POINTER = limit("problem", "properties/pointers/items/maxLength")  # characters
+MAX_POINTERS = limit("problem", "properties/pointers/maxItems")
 
 
 class Refusal(Exception):  # a verdict, not an error

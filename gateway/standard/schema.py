@@ -27,20 +27,22 @@ from gateway.standard import declaration
 from gateway.standard.canonical import MAX_INTEGER, canonical_names
 from gateway.standard.declaration import ManifestError
 from gateway.standard.refusal import token
+from gateway.standard.schemas import limit, member
 from gateway.standard.units import SENML_UNITS
 
 MAX_DEPTH = 12  # schemas inside each other
 MAX_FIELDS = 2048  # schemas in one message type
-MAX_PROPERTIES = 256  # in one object
-MAX_NAME = 64  # characters of a member name
-MAX_TITLE = 128
-MAX_DESCRIPTION = 512
-MAX_LENGTH = 512  # characters of a free text
-MAX_ENUM = 256
-MAX_ENUM_TEXT = 128
-MAX_ITEMS = 1024
+MAX_PROPERTIES = limit("manifest", "$defs/object/properties/properties/maxProperties")  # in one object
+MAX_NAME = limit("manifest", "$defs/memberName/maxLength")  # characters of a member name
+MAX_TITLE = limit("manifest", "$defs/title/maxLength")
+MAX_DESCRIPTION = limit("manifest", "$defs/description/maxLength")
+MAX_LENGTH = limit("manifest", "$defs/string/properties/maxLength/maximum")  # characters of a free text
+MAX_ENUM = limit("manifest", "$defs/string/properties/enum/maxItems")
+MAX_ENUM_TEXT = limit("manifest", "$defs/choice/maxLength")
+MAX_ITEMS = limit("manifest", "$defs/array/properties/maxItems/maximum")
 MAX_STEPS = 10**15  # from zero to a bound; so many decimal steps survive the way through an IEEE double
-FINEST, COARSEST = 1e-15, 1e15  # multipleOf of a number
+FINEST: float = member("manifest", "$defs/number/properties/multipleOf/minimum")
+COARSEST: float = member("manifest", "$defs/number/properties/multipleOf/maximum")
 DAY = 86_400
 
 _COMMON = ("type", "title", "description")

@@ -28,7 +28,7 @@ def first_manifest(here: Here) -> Iterator[Path]:
     """Device 1's manifest is its own again afterwards."""
     original = Path(here.facts["vendors"]["acme"]["manifest"])
     yield original
-    mudroom("devices", "approve", "device-1", str(original))
+    mudroom("devices", "approve", "device-1", str(original), "--unsigned")
 
 
 def payloads() -> list[tuple[str, str]]:
@@ -93,7 +93,7 @@ def test_real_payloads(here: Here, first_manifest: Path, tmp_path: Path, capsys:
     for group in batches(declared):
         path = tmp_path / "manifest.json"
         path.write_text(json.dumps(document(first_manifest, {name: schema for name, _, schema in group})))
-        mudroom("devices", "approve", "device-1", str(path))
+        mudroom("devices", "approve", "device-1", str(path), "--unsigned")
         before = len(here.received("acme"))
         expected = []
         with DeviceClient(here, 1) as device:
@@ -134,7 +134,7 @@ def test_real_payloads(here: Here, first_manifest: Path, tmp_path: Path, capsys:
 
 def refuse_others(here: Here, first_manifest: Path, others: list[tuple[str, str]]) -> int:
     """Those that no schema of the standard can declare, sent as the types that they would be: each is refused."""
-    mudroom("devices", "approve", "device-1", str(first_manifest))
+    mudroom("devices", "approve", "device-1", str(first_manifest), "--unsigned")
     refused = 0
     before = len(here.received("acme"))
     with DeviceClient(here, 1) as device:

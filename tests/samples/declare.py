@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from gateway.standard import schema as limits
+from gateway.standard.draft import title
 
 MAX_ENVELOPE_DEPTH = 16  # of the judge, by default; the payload is the envelope's second level
 
@@ -123,7 +124,7 @@ def _object(values: list, levels: int, depth: int) -> dict[str, object]:
         if not 0 < len(name) <= limits.MAX_NAME or not name.isascii() or not name.isprintable():
             raise Undeclarable("a member name that is long or not printable ASCII")
         inner = _schema([value[name] for value in values if name in value], levels - 1, depth - 1)
-        properties[name] = {"title": _title(name), **inner}
+        properties[name] = {"title": title(name), **inner}
     if not levels:
         raise Undeclarable("nested too deeply")
     return {"type": "object", "properties": properties, "required": [n for n in names if all(n in value for value in values)]}
@@ -186,11 +187,6 @@ _MAKERS = {
     "number": _number,
     "boolean": _boolean,
 }
-
-
-def _title(name: str) -> str:
-    words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name.replace("_", " ").replace("-", " ")).strip()
-    return (words[:1].upper() + words[1:]) or "Field"
 
 
 def _count(schema: object) -> int:

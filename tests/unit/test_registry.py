@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.registry import Certificate, Device, Kind, RegistryError, RegistryFile
+from gateway.registry import Approval, Certificate, Device, Kind, Offer, RegistryError, RegistryFile, Signer
 from gateway.standard.manifest import ManifestError
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -182,3 +182,142 @@ def test_a_device_whose_manifest_is_gone_takes_nobody_with_it(file: RegistryFile
     home = file.current()
     assert home.names_for(home.by_id["plug-1"]) == ()
     assert "in.borealis.example" in home.approved_names
+
+
+# --- who signed, and what waits -------------------------------------------------------------------------------------
+
+ACME_SIGNER, OTHER_SIGNER = Signer("aa" * 32, "CN=Acme"), Signer("bb" * 32, "CN=Other")
+NARROWER = ACME.replace(b'"maximum": 3680', b'"maximum": 3000')
+WIDER = ACME.replace(b'"maximum": 3680', b'"maximum": 4000')
+
+
+def approved(file: RegistryFile, signer: Signer | None = ACME_SIGNER) -> None:
+    with file.change() as change:
+        change.admit(plug())
+        change.approve("plug-1", ACME, POOL4, POOL6, signer=signer, now=1000)
+
+
+def offer(file: RegistryFile, document: bytes, signer: Signer | None, now: int = 2000) -> Offer:
+    with file.change() as change:
+        return change.offer("plug-1", document, POOL4, POOL6, signer=signer, now=now)
+
+
+def the_plug(file: RegistryFile) -> Device:
+    return file.current().by_id["plug-1"]
+
+
+def maximum(file: RegistryFile) -> float | None:
+    manifest = file.current().manifest_of(the_plug(file))
+    assert manifest is not None
+    return dict(manifest.messages["power-reading"].schema.properties)["power"].maximum
+
+
+def test_approval_pins_the_signer_and_says_when_to_look_again(file: RegistryFile) -> None:
+    approved(file)
+    assert the_plug(file).approval == Approval(ACME_SIGNER, 1000, 1000)
+    assert file.current().due(the_plug(file)) == 1000 + 48 * 3600
+
+
+def test_a_narrower_version_of_the_pinned_signer_is_in_force_at_once(file: RegistryFile) -> None:
+    approved(file)
+    pseudonym = the_plug(file).pseudonym
+    found = offer(file, NARROWER, ACME_SIGNER)
+    assert found.state == "applied"
+    assert maximum(file) == 3000
+    assert the_plug(file).approval == Approval(ACME_SIGNER, 2000, 2000)
+    assert the_plug(file).pseudonym == pseudonym
+    assert len(file.current().registry.manifests) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "signer", "words"),
+    [
+        (WIDER, ACME_SIGNER, "would reach from 0 to 4000"),
+        (NARROWER, OTHER_SIGNER, "signed by another key: “CN=Other”"),
+        (NARROWER, None, "nobody signed it"),
+        (ACME, OTHER_SIGNER, "signed by another key"),
+    ],
+)
+def test_anything_else_waits_and_changes_nothing(file: RegistryFile, document: bytes, signer: Signer | None, words: str) -> None:
+    approved(file)
+    before = the_plug(file)
+    found = offer(file, document, signer)
+    assert found.state == "waits"
+    assert any(words in difference.words for difference in found.differences)
+    assert maximum(file) == 3680
+    assert (the_plug(file).manifest, the_plug(file).approval.signer) == (before.manifest, ACME_SIGNER)
+    waiting = the_plug(file).waiting
+    assert waiting is not None and (waiting.signer, waiting.came) == (signer, 2000)
+    assert file.current().due(the_plug(file)) == 2000 + 48 * 3600, "it was looked at"
+    with file.change() as change:
+        change.approve_waiting("plug-1", POOL4, POOL6, now=3000)
+    assert the_plug(file).approval == Approval(signer, 3000, 3000)
+    assert the_plug(file).waiting is None
+
+
+def test_what_waits_can_be_refused(file: RegistryFile) -> None:
+    approved(file)
+    offer(file, WIDER, ACME_SIGNER)
+    with file.change() as change:
+        change.refuse_waiting("plug-1")
+    assert the_plug(file).waiting is None
+    assert len(file.current().registry.manifests) == 1
+    with file.change() as change:
+        for act in (change.refuse_waiting, lambda device: change.approve_waiting(device, POOL4, POOL6, now=1)):
+            with pytest.raises(RegistryError, match="no manifest of plug-1 waits"):
+                act("plug-1")
+
+
+def test_a_first_manifest_waits_and_the_device_stays_what_it_is(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug())
+    assert offer(file, ACME, ACME_SIGNER).state == "waits"
+    assert the_plug(file).kind is Kind.LOCAL
+    assert file.current().approved_names == frozenset()
+
+
+def test_the_approved_file_again_only_counts_as_a_look(file: RegistryFile) -> None:
+    approved(file)
+    assert offer(file, ACME, ACME_SIGNER).state == "same"
+    assert offer(file, ACME, None, 2500).state == "same"
+    assert the_plug(file).approval == Approval(ACME_SIGNER, 1000, 2500)
+
+
+def test_a_narrower_version_does_not_wake_a_quarantined_device(file: RegistryFile) -> None:
+    approved(file)
+    with file.change() as change:
+        change.set_kind("plug-1", Kind.QUARANTINED)
+    assert offer(file, NARROWER, ACME_SIGNER).state == "applied"
+    assert the_plug(file).kind is Kind.QUARANTINED
+
+
+def test_what_was_not_signed_is_never_replaced_without_a_word(file: RegistryFile) -> None:
+    approved(file, signer=None)
+    assert offer(file, NARROWER, None).state == "waits"
+    assert offer(file, NARROWER, ACME_SIGNER).state == "waits"
+    assert maximum(file) == 3680
+
+
+def test_a_file_of_version_1_is_read_and_written_as_the_newest(file: RegistryFile) -> None:
+    approved(file)
+    old = msgspec.json.decode(file.path.read_bytes())
+    old["version"] = 1
+    for device in old["devices"]:
+        del device["approval"], device["waiting"]
+    file.path.write_bytes(msgspec.json.encode(old))
+    reader = RegistryFile(file.path)
+    assert the_plug(reader).approval == Approval()
+    assert maximum(reader) == 3680
+    with reader.change() as change:
+        change.set_kind("plug-1", Kind.STANDARD)
+    assert msgspec.json.decode(file.path.read_bytes())["version"] == 2
+
+
+def test_a_file_of_a_newer_version_is_left_alone(file: RegistryFile) -> None:
+    file.path.write_bytes(b'{"version": 3, "devices": [], "something": 1}')
+    with pytest.raises(RegistryError, match="newer Mudroom"):
+        RegistryFile(file.path).current()
+    before = file.path.read_bytes()
+    with pytest.raises(RegistryError, match="newer Mudroom"), file.change():
+        pass
+    assert file.path.read_bytes() == before

@@ -2,7 +2,8 @@
 
 It believes nothing and repairs nothing. With --verify it holds each request against its signature and writes down whose it
 is ("signed_by", a keyid) or what is wrong with it ("unproven"). `behaviour.json` in its folder, read anew when it changes,
-lets a test make it slow or failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}.
+lets a test make it slow or failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}. What lies in its folder
+`files` is what it publishes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Vendor:
     def __init__(self, folder: Path, answers: dict[str, bytes], verify: bool) -> None:
         self._file = (folder / "received.jsonl").open("a", buffering=1, encoding="utf-8")
         self._behaviour_file = folder / "behaviour.json"
+        self._files = folder / "files"
         self._stamp = -1
         self._behaviour: dict[str, Any] = {}
         self.answers = answers
@@ -50,6 +52,11 @@ class Vendor:
     def write(self, line: dict[str, Any]) -> None:
         """One request."""
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def published(self, name: str) -> bytes | None:
+        """A file by the last part of its path; None where there is none."""
+        path = self._files / name
+        return path.read_bytes() if name and path.is_file() else None
 
     @property
     def behaviour(self) -> dict[str, Any]:
@@ -120,16 +127,18 @@ class Connection(asyncio.Protocol):
         self._vendor.judge(line, body)
         self._vendor.write(line)
         behaviour = self._vendor.behaviour
-        asyncio.get_running_loop().call_later(behaviour.get("delay", 0), self._answer, behaviour, line["path"])
+        asyncio.get_running_loop().call_later(behaviour.get("delay", 0), self._answer, behaviour, line["method"], line["path"])
         self._begin()
 
-    def _answer(self, behaviour: dict[str, Any], path: str) -> None:
+    def _answer(self, behaviour: dict[str, Any], method: str, path: str) -> None:
         if self._transport is None:
             return
         if behaviour.get("close"):
             self._transport.abort()
             return
-        body = self._vendor.answers.get(path.rsplit("/", 1)[-1], b"")
+        name = path.rsplit("/", 1)[-1]
+        file = self._vendor.published(name) if method == "GET" else None
+        body = self._vendor.answers.get(name, b"") if file is None else file
         status = behaviour.get("status", 200 if body else 204)
         if status != 200:
             body = b""

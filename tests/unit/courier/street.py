@@ -31,7 +31,7 @@ from gateway.config import Config
 from gateway.courier.main import serve
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import Deferred, Deliver, Delivered
+from gateway.ipc.messages import Deferred, Deliver, Delivered, Fetched
 from gateway.network.rtnl import in_thread
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.standard.canonical import encode
@@ -158,7 +158,7 @@ class Vendor:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
                 line, *fields = head[:-4].split("\r\n")
                 headers = [(name, value) for name, _, value in (entry.partition(": ") for entry in fields)]
-                length = next(int(value) for name, value in headers if name.lower() == "content-length")
+                length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)  # a GET has none
                 body = await reader.readexactly(length)
                 self.requests.put_nowait(Request(number, line, headers, body))
                 if self.gate is not None:
@@ -291,7 +291,7 @@ async def street(
     server: asyncio.Server | None = None
     if not ledger:
         server = await ipc.serve(
-            path, lambda: Channel(Delivered | Deferred, lambda _, message: here.told.put_nowait(message), lost, made)
+            path, lambda: Channel(Delivered | Deferred | Fetched, lambda _, message: here.told.put_nowait(message), lost, made)
         )
         path.chmod(0o666)
     stop = asyncio.Event()

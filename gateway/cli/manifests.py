@@ -1,0 +1,354 @@
+"""`mudroom manifest …`: read, compare, sign and fetch manifests. Only `fetch` reaches outside: by the courier, once each time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import drafting
+from gateway.cli.output import Json, plain, show, when
+from gateway.cli.state import State
+from gateway.network.dhcp import mud_urls
+from gateway.registry import Device, Offer, RegistryError, Signer
+from gateway.standard import changes, mud, wording
+from gateway.standard.changes import Difference
+from gateway.standard.draft import gaps
+from gateway.standard.manifest import EXTENSION, Direction, Manifest, ManifestError, parse_manifest
+
+app = typer.Typer(help="Read, compare, draft, sign and fetch manifests (MUD files).", no_args_is_help=True)
+app.command()(drafting.draft)
+
+DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id")]
+MudFile = Annotated[Path, typer.Argument(help="A MUD file (RFC 8520)")]
+SignatureFile = Annotated[Path | None, typer.Option("--signature", help="Its detached signature (CMS in DER, .p7s)")]
+Pem = Annotated[Path, typer.Option(help="In PEM")]
+FOUND = 3
+NOTHING = "no difference that matters: both declare the same."
+
+
+class FetchError(OSError):
+    """The courier brought nothing. Says why."""
+
+
+# --- files in the owner's or vendor's hands -------------------------------------------------------------------------
+
+
+@app.command()
+def check(file: MudFile, signature: SignatureFile = None, as_json: Json = False) -> None:
+    """Say what a manifest declares, or what is wrong with it; a MUD file without our extension: what its device would want.
+
+    Exit code 3 where it does not conform, or declares nothing.
+    """
+    document = file.read_bytes()
+    found = mud.read_mud(document)
+    signer = signer_of(document, signature)
+    wanted = [{"direction": "to" if w.outwards else "from", "peer": w.peer, "service": w.service} for w in found.wishes]
+    facts: dict[str, Any] = {
+        "conforms": False,
+        "url": found.url,
+        "signature_url": found.signature_url,
+        "cache_validity": found.cache_validity,
+        "signer": {"subject": signer.subject, "key": signer.key} if signer else None,
+        "hosts": list(found.hosts),
+        "wishes": wanted,
+        "unread": found.unread,
+    }
+    left = list(gaps(mud.load(document)))
+    try:
+        if left:
+            rule = "what a draft left open is still to be filled in"
+            raise ManifestError(left[0], rule, f"{len(left)} such places: {', '.join(left)}")  # noqa: TRY301
+        manifest = parse_manifest(document)
+    except ManifestError as error:
+        facts |= {"pointer": error.pointer, "rule": error.rule, "remedy": error.remedy}
+        if as_json:
+            show((), [facts], as_json=True)
+        else:
+            _say(f"{file}: {error}")
+            if EXTENSION not in found.extensions:
+                _wishes(found)
+        raise typer.Exit(FOUND) from None
+    if as_json:
+        facts |= {"conforms": True, "hosts": list(manifest.hosts), "messages": _declared(manifest)}
+        show((), [facts], as_json=True)
+        return
+    _say(f"{file}: conforms to Clear Envelope 1")
+    _say(signed_words(signer) if signature else "signature: not looked at; give it with --signature")
+    describe(manifest)
+
+
+@app.command()
+def diff(old: MudFile, new: MudFile, as_json: Json = False) -> None:
+    """Say what NEW changes beside OLD; exit code 3 where the owner would have to agree."""
+    found = changes.compare(parse_manifest(old.read_bytes()), parse_manifest(new.read_bytes()))
+    tell(found, as_json)
+    if any(difference.waits for difference in found):
+        raise typer.Exit(FOUND)
+
+
+@app.command()
+def sign(
+    file: MudFile,
+    certificate: Pem,
+    key: Pem,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it; FILE.p7s without this")] = None,
+) -> None:
+    """Sign a manifest with a vendor's key: a detached signature, to be published at its `mud-signature`."""
+    from gateway.standard import cms
+
+    document = file.read_bytes()
+    manifest = parse_manifest(document)
+    signature = cms.sign(document, certificate.read_bytes(), key.read_bytes())
+    signer = cms.verify(document, signature)
+    where = output or file.with_name(file.name + ".p7s")
+    where.write_bytes(signature)
+    _say(f"{where}: signed by {signer.subject}, key {signer.key} ({signer.algorithm})")
+    if not manifest.signature_url:
+        _say("note: the manifest names no place for its signature; add `mud-signature`, so that gateways can fetch it")
+
+
+# --- devices' manifests ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def fetch(
+    context: typer.Context,
+    device: DeviceId,
+    url: Annotated[str | None, typer.Option(help="Its MUD URL; without this, the one of the approved manifest")] = None,
+    signature_url: Annotated[str | None, typer.Option(help="Its signature's URL, where the manifest names none")] = None,
+) -> None:
+    """Look once at the vendor's manifest: one that asks for less comes into force, any other waits for your word.
+
+    Exit code 3 where it waits. The vendor learns that somebody at your address has such a device; both looks are recorded.
+    """
+    state: State = context.obj
+    known = _device(state, device)
+    address = url or _approved_url(state, known)
+    document = _look(state, device, address, "manifest")
+    found = mud.read_mud(document)
+    if EXTENSION not in found.extensions:
+        _say(f"{address} does not use the extension {EXTENSION}: {device} can only be local")
+        _wishes(found)
+        raise typer.Exit(FOUND)
+    manifest = parse_manifest(document)
+    if manifest.mud_url != address:
+        _say(f"note: it calls itself {manifest.mud_url}")
+    where = signature_url or manifest.signature_url
+    signer = _verified(document, _look(state, device, where, "signature")) if where else None
+    _offer(state, device, document, signer)
+
+
+@app.command()
+def offer(context: typer.Context, device: DeviceId, file: MudFile, signature: SignatureFile = None) -> None:
+    """As `fetch`, with a file that you hold in your hands: in force if it asks for less, otherwise it waits."""
+    document = file.read_bytes()
+    _offer(context.obj, device, document, signer_of(document, signature))
+
+
+@app.command()
+def waiting(
+    context: typer.Context, device: Annotated[str | None, typer.Argument(metavar="[DEVICE]")] = None, as_json: Json = False
+) -> None:
+    """Show the manifests that wait for your word, and what each would change."""
+    state: State = context.obj
+    home = state.registry.current()
+    rows = []
+    for known in home.registry.devices:
+        if known.waiting is None or device not in (None, known.id):
+            continue
+        new = parse_manifest(home.registry.manifests[known.waiting.manifest].encode())
+        old = home.manifests.get(known.manifest)
+        found = differences(known, old, new, known.waiting.signer)
+        rows.append((known, new, old is None, found))
+    if as_json:
+        show((), [{"device": d.id, "signer": _signer(d), "differences": rows_of(found)} for d, _, _, found in rows], as_json=True)
+        return
+    if not rows:
+        _say("No manifest waits.")
+    for known, new, first, found in rows:
+        _say(f"{known.id}: came {when(known.waiting.came * 10**9) if known.waiting else ''}")
+        _say(signed_words(known.waiting.signer if known.waiting else None))
+        if first:
+            describe(new)
+        tell(found, as_json=False)
+        _say(f"approve: `mudroom devices approve {known.id}`; or `mudroom manifest refuse {known.id}`")
+
+
+@app.command()
+def refuse(context: typer.Context, device: DeviceId) -> None:
+    """Throw away the manifest that waits for your word; the approved one stays in force."""
+    with context.obj.registry.change() as change:
+        change.refuse_waiting(device)
+    typer.echo(f"what waited for {device} is gone; nothing else changed")
+
+
+@app.command()
+def looks(
+    context: typer.Context, device: Annotated[str | None, typer.Argument(metavar="[DEVICE]")] = None, as_json: Json = False
+) -> None:
+    """Show when vendors' manifests were fetched, from where, and what came."""
+    from gateway.ledger.reader import Reader
+
+    state: State = context.obj
+    with Reader(state.config.paths.ledger) as reader:
+        rows = [
+            {
+                "at": asked.at if as_json else when(asked.at),
+                "device": asked.device,
+                "what": asked.type,
+                "url": asked.outgoing.decode(errors="replace"),
+                "came": "no answer" if came is None else came.reason.label if came.reason else f"{len(came.original)} bytes",
+                "detail": came.detail if came else "",
+            }
+            for asked, came in reader.fetches(device=device)
+        ]
+    show(("at", "device", "what", "url", "came", "detail"), rows, as_json, empty="No manifest was fetched yet.")
+
+
+# --- shared with `mudroom devices` ----------------------------------------------------------------------------------
+
+
+def signer_of(document: bytes, signature: Path | None) -> Signer | None:
+    """Who signed, by a file; None where none is given. Raises SignatureError, OSError."""
+    return None if signature is None else _verified(document, signature.read_bytes())
+
+
+def differences(device: Device, old: Manifest | None, new: Manifest, signer: Signer | None) -> list[Difference]:
+    """What approving ``new`` would change, its signer first; only the signer where there is no ``old`` one."""
+    pinned = device.approval.signer.key if device.approval.signer and old else ""
+    found = list(changes.compare(old, new)) if old else []
+    other = changes.signer(pinned, signer.key if signer else "", signer.subject if signer else "") if old or not signer else None
+    return [other, *found] if other else found
+
+
+def signed_words(signer: Signer | None) -> str:
+    """Who signed, for the owner."""
+    return (
+        f"signature: good, by “{signer.subject}”, key {signer.key}" if signer else "signature: NONE; nobody can tell who wrote it"
+    )
+
+
+def tell(found: tuple[Difference, ...] | list[Difference], as_json: bool) -> None:
+    """Print differences, those that wait first."""
+    if as_json:
+        show((), rows_of(found), as_json=True)
+        return
+    for difference in sorted(found, key=lambda each: not each.waits):
+        _say(f"  {'!' if difference.waits else ' '} {difference.words}  ({difference.effect})")
+    if not found:
+        _say(NOTHING)
+
+
+def rows_of(found: tuple[Difference, ...] | list[Difference]) -> list[dict[str, Any]]:
+    """Differences for programs."""
+    return [{"effect": str(d.effect), "waits": d.waits, "pointer": d.pointer, "words": d.words} for d in found]
+
+
+def describe(manifest: Manifest) -> None:
+    """Print what a manifest declares."""
+    vendor = manifest.vendor
+    _say(f"vendor: {vendor.name}, {vendor.contact}; support until {vendor.support_end}; {vendor.terms}")
+    _say(f"hosts: {', '.join(manifest.hosts)}")
+    for message in manifest.messages.values():
+        way = f"to {message.host}" if message.direction is Direction.FROM_DEVICE else f"from {message.host}, to the device"
+        _say(f"“{message.title}” ({message.name}), {way}, {wording.rate(message.rate)}: {message.purpose}")
+        for name, field in message.schema.properties:
+            optional = "" if name in message.schema.required else "; may be left out"
+            _say(f"    {field.title}: {wording.domain(field)}{optional}")
+
+
+# --- within ---------------------------------------------------------------------------------------------------------
+
+
+def _declared(manifest: Manifest) -> dict[str, Any]:
+    return {
+        message.name: {
+            "title": message.title,
+            "direction": str(message.direction),
+            "host": message.host,
+            "rate": message.rate,
+            "fields": {field.title: wording.domain(field) for _, field in message.schema.properties},
+        }
+        for message in manifest.messages.values()
+    }
+
+
+def _wishes(found: mud.Mud) -> None:
+    _say("Its access lists ask for these; as a local device it gets none of them:")
+    for wish in found.wishes:
+        _say(f"  {wish.words}")
+    if found.unread:
+        _say(f"  and {found.unread} entries of a form that is not known here")
+
+
+def _offer(state: State, device: str, document: bytes, signer: Signer | None) -> None:
+    dmz = state.config.dmz
+    with state.registry.change() as change:
+        outcome: Offer = change.offer(device, document, dmz.pool_ipv4, dmz.pool_ipv6, signer=signer, now=int(time.time()))
+    _say(signed_words(signer))
+    match outcome.state:
+        case "same":
+            _say(f"{device}: this is the approved manifest; nothing changed")
+        case "applied":
+            tell(outcome.differences, as_json=False)
+            _say(f"{device}: it only asks for less, so it is in force")
+        case _:
+            if outcome.differences:
+                tell(outcome.differences, as_json=False)
+            else:
+                describe(outcome.manifest)
+            _say(f"{device}: it waits for your word: `mudroom devices approve {device}`, or `mudroom manifest refuse {device}`")
+            raise typer.Exit(FOUND)
+
+
+def _look(state: State, device: str, url: str, kind: str) -> bytes:
+    """One file from outside, by ledger and courier. Raises FetchError, NoAnswer."""
+    from gateway.ipc.ask import ask
+    from gateway.ipc.messages import AskFetch, FetchAnswer
+    from gateway.reasons import Reason
+
+    if not mud.is_plain_url(url):
+        raise FetchError(f"{url}: https, a host name, no port, user, query or fragment: nothing else is fetched")
+    _say(f"fetching the {kind} from {url}")
+    seconds = state.config.courier.connect_seconds + state.config.courier.answer_seconds + 15
+    answer = ask(state.config.paths.socket("ledger"), AskFetch(1, device, url, kind), FetchAnswer, timeout=seconds)
+    if answer.reason >= 0:
+        raise FetchError(f"{url}: {Reason.from_code(answer.reason).words}: {answer.detail}")
+    return answer.body
+
+
+def _verified(document: bytes, signature: bytes) -> Signer:
+    from gateway.standard import cms
+
+    found = cms.verify(document, signature)
+    return Signer(found.key, found.subject)
+
+
+def _device(state: State, device: str) -> Device:
+    home = state.registry.current()
+    if device not in home.by_id:
+        raise RegistryError(f"there is no device {device}; known: {', '.join(home.by_id) or 'none yet'}")
+    return home.by_id[device]
+
+
+def _approved_url(state: State, device: Device) -> str:
+    manifest = state.registry.current().manifests.get(device.manifest)
+    if manifest is not None:
+        return manifest.mud_url
+    announced = mud_urls(state.config).get(device.mac)
+    # the device chose it, character by character: the owner must have seen it before it leaves the home
+    hint = f"it announced {announced}; if you want that fetched, say --url with it" if announced else "give its --url"
+    raise RegistryError(f"{device.id} has no approved manifest: {hint}")
+
+
+def _signer(device: Device) -> dict[str, str] | None:
+    signer = device.waiting.signer if device.waiting else None
+    return {"subject": signer.subject, "key": signer.key} if signer else None
+
+
+def _say(text: str) -> None:
+    """A line in which a vendor's words may stand."""
+    typer.echo(plain(text))

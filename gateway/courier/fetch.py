@@ -1,0 +1,128 @@
+"""One look at a vendor's manifest or its signature: a GET of a plain https URL, by the same rules as a message's way out.
+
+It must never follow a redirect, send anything but the URL, nor reach an address that ``destination`` refuses. Who asks is the
+ledger alone, once it has the owner's wish on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from gateway.courier.job import USER_AGENT
+from gateway.courier.resolver import ForbiddenAddress, NoAddress, Resolver
+from gateway.courier.trust import ALPN, Authorities
+from gateway.http1.response import Response, ResponseParser
+from gateway.http1.violation import Limits, Violation
+from gateway.http1.writing import render_request
+from gateway.ipc.messages import Fetch, Fetched
+from gateway.reasons import Reason
+from gateway.registry import RegistryFile
+from gateway.standard.manifest import MAX_DOCUMENT, MAX_URL
+from gateway.standard.mud import is_plain_url
+
+log = logging.getLogger(__name__)
+KINDS = {  # what is fetched: Accept (RFC 8520 section 1.6, RFC 8769), and the most bytes that are read
+    "manifest": ("application/mud+json, application/json", MAX_DOCUMENT),
+    "signature": ("application/cms, application/pkcs7-signature, application/octet-stream", 64 * 1024),
+}
+READ_BYTES = 65_536
+MOST_DETAIL = 300
+
+
+class Refused(Exception):  # a verdict, not an error
+    """Nothing was fetched. ``status``: the vendor's, 0 where it did not come to that."""
+
+    def __init__(self, reason: Reason, detail: str, status: int = 0) -> None:
+        self.reason, self.detail, self.status = reason, detail[:MOST_DETAIL], status
+        super().__init__(self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """``limits``: of a vendor's head; ``seconds``: for one whole look, from the name to the last byte."""
+
+    registry: RegistryFile
+    resolver: Resolver
+    authorities: Authorities
+    limits: Limits
+    seconds: float
+
+    async def fetch(self, asked: Fetch) -> Fetched:
+        """The answer for the ledger, whatever happens."""
+        try:
+            response = await self._fetch(asked)
+        except Refused as refused:
+            return Fetched(asked.id, refused.status, refused.reason.code, refused.detail, b"")
+        except Exception as error:
+            log.exception("a look at %s failed in an unforeseen way", asked.url[:MAX_URL])
+            return Fetched(asked.id, 0, Reason.JUDGE_ERROR.code, f"{type(error).__name__} while fetching; report this", b"")
+        return Fetched(asked.id, response.status, -1, "", response.body)
+
+    async def _fetch(self, asked: Fetch) -> Response:
+        if asked.kind not in KINDS or len(asked.url) > MAX_URL or not is_plain_url(asked.url):
+            raise Refused(
+                Reason.MANIFEST_URL, "an https URL with a host name, without port, user, query and fragment; give such a one"
+            )
+        if asked.device not in self.registry.current().by_id:  # RegistryError: unforeseen, and nothing leaves
+            raise Refused(Reason.MANIFEST_URL, f"there is no device {asked.device}; admit it first")
+        accept, most = KINDS[asked.kind]
+        parts = urlsplit(asked.url)
+        host = parts.hostname or ""
+        try:
+            request = render_request("GET", parts.path or "/", host, (("Accept", accept), ("User-Agent", USER_AGENT)), b"")
+        except ValueError as error:
+            raise Refused(Reason.MANIFEST_URL, str(error)) from None
+        try:
+            async with asyncio.timeout(self.seconds):
+                response = await self._exchange(host, request, most)
+        except ForbiddenAddress as error:
+            raise Refused(Reason.VENDOR_ADDRESS, str(error)) from None
+        except ssl.SSLError as error:
+            raise Refused(Reason.VENDOR_TLS, str(error) or "the TLS handshake failed") from None
+        except Violation as violation:
+            raise Refused(Reason.VENDOR_ANSWER, violation.detail) from None
+        except TimeoutError:
+            raise Refused(Reason.VENDOR_UNREACHABLE, f"{host}: no whole answer within {self.seconds:g} s") from None
+        except OSError as error:
+            raise Refused(Reason.VENDOR_UNREACHABLE, str(error) or type(error).__name__) from None
+        if response.status != 200:
+            elsewhere = "; redirects are not followed: ask the vendor for the true place" if response.status // 100 == 3 else ""
+            raise Refused(Reason.VENDOR_ANSWER, f"{host} answered {response.status}{elsewhere}", response.status)
+        return response
+
+    async def _exchange(self, host: str, request: bytes, most: int) -> Response:
+        """Send to the first address that answers. Raises OSError, Violation."""
+        failure: OSError = NoAddress(f"{host} has no address")
+        addresses = await self.resolver.addresses(host)
+        context = self.authorities.context()
+        for address in addresses:
+            try:
+                async with asyncio.timeout(max(self.seconds / (len(addresses) + 1), 1.0)):
+                    reader, writer = await asyncio.open_connection(str(address), 443, ssl=context, server_hostname=host)
+            except OSError as error:  # TimeoutError and SSLError are two of them
+                failure = failure if isinstance(failure, ssl.SSLError) else error
+                continue
+            try:
+                if writer.get_extra_info("ssl_object").selected_alpn_protocol() not in (None, ALPN):
+                    raise ssl.SSLError("the vendor chose another protocol than HTTP/1.1")
+                writer.write(request)
+                return await _answer(reader, replace(self.limits, body_bytes=most))
+            finally:
+                writer.transport.abort()
+        self.resolver.forget(host)
+        raise failure
+
+
+async def _answer(reader: asyncio.StreamReader, limits: Limits) -> Response:
+    """One whole response. Raises OSError, Violation."""
+    parser = ResponseParser(limits)
+    parser.expect("GET")
+    while data := await reader.read(READ_BYTES):
+        response = parser.feed(data)
+        if response is not None:
+            return response
+    raise ConnectionError("the vendor closed the connection before its answer was whole")
