@@ -255,6 +255,26 @@ def test_anything_else_waits_and_changes_nothing(file: RegistryFile, document: b
     assert the_plug(file).waiting is None
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (ACME_SIGNER, ACME_SIGNER, True),
+        (None, ACME_SIGNER, True),
+        (ACME_SIGNER, OTHER_SIGNER, False),
+        (ACME_SIGNER, None, False),
+    ],
+)
+def test_a_name_alone_does_not_inherit_the_pair(
+    file: RegistryFile, before: Signer | None, after: Signer | None, same: bool
+) -> None:
+    """Whoever signs is the vendor: another one who calls himself the same gets another pseudonym, and so another key."""
+    approved(file, before)
+    pseudonym = the_plug(file).pseudonym
+    with file.change() as change:
+        change.approve("plug-1", WIDER, POOL4, POOL6, signer=after, now=2000)
+    assert (the_plug(file).pseudonym == pseudonym) is same
+
+
 def test_what_waits_can_be_refused(file: RegistryFile) -> None:
     approved(file)
     offer(file, WIDER, ACME_SIGNER)
