@@ -29,10 +29,10 @@ class Submit(Message, frozen=True, array_like=True):
     original: bytes  # the body exactly as the device sent it
     outgoing: bytes  # the canonical envelope as it will leave
     wait_ms: int  # how long the device waits for the vendor's own answer
-    bits: int  # what its payload could hide
-    budget: int  # bits that the device may spend in a day
-    slot_ms: int  # in which time is charged
-    paced: bool  # whether it leaves at the end of its slot and no sooner
+    bits: int = 0  # what its payload could hide
+    budget: int = 0  # bits that the device may spend in a day
+    slot_ms: int = 0  # in which time is charged; 0: the owner's own word, which costs a device nothing; root only
+    paced: bool = False  # whether it leaves at the end of its slot and no sooner
 
 
 class Refused(Message, frozen=True, array_like=True):

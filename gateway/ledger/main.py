@@ -195,6 +195,9 @@ class Ledger:
             return
         pending = self._pending
         match message:
+            case Submit() if not message.slot_ms and role != "root":
+                log.error("uid %d (%s) sent a message that says nothing of its slot; cut off", channel.uid, role)
+                channel.close()
             case Submit():
                 pending.doors.append(channel)
                 pending.batch.submits.append(message)
@@ -490,6 +493,8 @@ class Ledger:
                 continue
             self._schedule.sent(Flight(waiting.seq, waiting.id, waiting.device, waiting.vendor, waiting.host, waiting.type, now))
             self._courier.send(Deliver(waiting.id, waiting.device, waiting.vendor, waiting.host, waiting.type, waiting.body))
+        if result:
+            self._pump(now)  # a slot may have ended meanwhile; without a result the disk has nothing more, whatever is counted
 
     # --- time ---
 

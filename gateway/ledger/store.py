@@ -446,7 +446,7 @@ class Store:
             not submit.id
             or not 0 <= submit.received <= _MAX_INT
             or not 0 <= submit.bits <= _MAX_INT
-            or not 0 < submit.slot_ms <= leaks.MOST_SLOT_MS
+            or not 0 <= submit.slot_ms <= leaks.MOST_SLOT_MS
         ):
             return Reason.LEDGER_UNAVAILABLE
         if (
@@ -459,7 +459,8 @@ class Store:
         if not self._fits(draft, size):
             _count(draft.over, (submit.device, Reason.RECORD_FULL.code, "message", submit.host, 443, "ledger"), draft.at)
             return Reason.RECORD_FULL
-        if not leaks.charge(self._account(draft, submit.device), submit):  # last: what does not leave costs nothing
+        # last: what does not leave costs nothing
+        if submit.slot_ms and not leaks.charge(self._account(draft, submit.device), submit):
             draft.room += space.cost(size)
             _count(draft.over, (submit.device, Reason.LEAK_BUDGET.code, "message", submit.host, 443, "ledger"), draft.at)
             return Reason.LEAK_BUDGET

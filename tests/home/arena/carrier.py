@@ -12,6 +12,7 @@ from tests.home.arena.paper import ALARM, HOSTS, IN
 from tests.home.client import MEDIA_TYPE
 
 VENDOR = {"name": "Borealis", "hosts": [IN, ALARM]}
+DRAWN = ("idempotency-key", "content-digest", "signature-input", "signature")  # of the id, the body and the time
 PREFIX = "/.well-known/clear-envelope/v1/messages/"
 Line = dict[str, Any]  # a request as the vendor host wrote it down
 
@@ -78,10 +79,10 @@ def payload_of(line: Line) -> dict[str, Any]:
 
 
 def view(line: Line) -> str:
-    """All that the vendor host sees of a message, but for what the gateway itself draws: id and minute."""
+    """All that the vendor host sees of a message, but for what the gateway itself draws: id, minute, and what is made of them."""
     body = json.loads(line["body"])
-    own = str(body["id"]), str(body["sent"])
-    seen = json.dumps([line["method"], line["path"], line["headers"], line["body"]])
-    for drawn in own:
+    headers = [(name, value) for name, value in line["headers"] if name.lower() not in DRAWN]
+    seen = json.dumps([line["method"], line["path"], headers, line["body"]])
+    for drawn in (str(body["id"]), str(body["sent"])):
         seen = seen.replace(drawn, "-")
     return seen

@@ -18,6 +18,7 @@ from tests.home.https import DeviceClient
 from tests.home.lab import layout
 
 DEVICE, NUMBER, VENDOR = "device-2", 2, "borealis"
+PATIENCE = 30.0  # seconds: longer than the gateway takes for an answer, whatever the disk does
 LEDGER = layout.STATE / "state" / "ledger" / "ledger.db"
 
 
@@ -109,7 +110,7 @@ class Mouth:
     def _line(self, host: str) -> ssl.SSLSocket:
         if host not in self._open:
             client = DeviceClient(self._here, NUMBER, host=host, papers=self._papers)
-            connection = client._open(10.0)
+            connection = client._open(PATIENCE)
             self._open[host] = (client, connection.sock)
         sock: ssl.SSLSocket = self._open[host][1]
         return sock

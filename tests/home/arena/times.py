@@ -20,6 +20,7 @@ OFFSETS = 4  # where in its slot a message is sent: two bits
 STEP = 0.02
 MOUTHS = 8  # connections of the device: a held message occupies one
 FRAMES = 30
+SIGMAS = 3.0
 
 
 def paced(on: bool) -> None:
@@ -33,6 +34,7 @@ class Choir:
     def __init__(self, arena: Arena) -> None:
         self._mouths = [Mouth(arena.here) for _ in range(MOUTHS)]
         self._due: list[Mouth] = []
+        self.taken = 0
         for mouth in self._mouths:
             mouth.say(TICK)  # handshakes are over before time matters
 
@@ -41,16 +43,19 @@ class Choir:
         mouth = self._mouths.pop(0)
         if mouth in self._due:
             self._due.remove(mouth)
-            mouth.answer()
+            self._hear(mouth)
         mouth.send(TICK)
         self._due.append(mouth)
         self._mouths.append(mouth)
 
     def close(self) -> None:
         for mouth in self._due:
-            mouth.answer()
+            self._hear(mouth)
         for mouth in self._mouths:
             mouth.close()
+
+    def _hear(self, mouth: Mouth) -> None:
+        self.taken += 200 <= mouth.answer() < 300
 
 
 def _wait(until: float) -> None:
@@ -73,20 +78,18 @@ def _run(arena: Arena, name: str, bits: int, say: object, read: object, frames: 
     choir = Choir(arena)
     before = len(arena.received(0, 0))
     values, presence = arena.charged()
-    sent = 0
     start = 0.0
     for begin, symbol in _frames(symbols):
         start = start or begin
         for moment in say(symbol):  # type: ignore[operator]
             _wait(begin + moment)
             choir.tick()
-            sent += 1
     choir.close()
-    lines = arena.received(sent, before)
+    lines = arena.received(choir.taken, before)
     decoded = read([line["time"] - start for line in lines], frames)  # type: ignore[operator]
     now_values, now_presence = arena.charged()
     return Result(
-        name, Group.TIME, frames, len(lines), measure.information(symbols, decoded, bits),
+        name, Group.TIME, frames, len(lines), measure.information(symbols, decoded, bits, SIGMAS),
         now_values - values, now_presence - presence, 0,
     )  # fmt: skip
 

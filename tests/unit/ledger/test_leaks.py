@@ -199,7 +199,7 @@ def test_a_vendor_s_count_cannot_burst_the_record(store: Store, clock: Clock) ->
         assert reader.leaks()[0].spent.answer_bits == 2 * leaks.MOST_ANSWER
 
 
-@pytest.mark.parametrize("change", [{"bits": -1}, {"bits": 2**64}, {"slot_ms": 0}, {"slot_ms": 2**40}])
+@pytest.mark.parametrize("change", [{"bits": -1}, {"bits": 2**64}, {"slot_ms": -1}, {"slot_ms": 2**40}])
 def test_nonsense_is_refused(store: Store, clock: Clock, change: dict[str, int]) -> None:
     (result,) = store.commit(Batch(submits=[submit(1, received=clock.wall, **change)]))  # type: ignore[arg-type]
     assert result is Reason.LEDGER_UNAVAILABLE
@@ -325,6 +325,24 @@ def test_a_slot_that_ends_without_a_courier_is_no_busy_loop(tmp_path: Path, monk
             assert (await courier.get()).id == "m-00000001"
             for peer in (door, root, courier):
                 await peer.close()
+
+    run(work)
+
+
+def test_the_owner_s_own_words_cost_nothing_and_a_door_can_not_say_so(tmp_path: Path) -> None:
+    made = settings(tmp_path)
+
+    async def work() -> None:
+        async with running(made) as socket:
+            door, root = await connect(socket, "door"), await connect(socket, "root")
+            root.send(submit(1, slot_ms=0, budget=0, bits=0))
+            assert (await root.get()).kind == "accepted"
+            door.send(submit(2, slot_ms=0, budget=0, bits=0))
+            await door.ended.wait()
+            await root.close()
+        with Reader(made.paths.ledger) as reader:
+            assert [found.message.id for found in reader.messages()] == ["m-00000001"]
+            assert reader.leaks() == []
 
     run(work)
 

@@ -64,7 +64,9 @@ def titled(members: dict[str, Any], number: int) -> dict[str, Any]:
 
 leaves = st.sampled_from([leaf for leaf, _ in LEAVES])
 nullable = leaves.map(lambda leaf: {**leaf, "type": [leaf["type"], "null"]})
-arrays = st.builds(lambda items, most: {"type": "array", "items": items, "maxItems": most}, leaves, st.integers(1, 3))
+arrays = st.builds(
+    lambda items, most: {"type": "array", "items": items, "maxItems": most}, st.one_of(leaves, nullable), st.integers(1, 3)
+)
 
 
 @st.composite
