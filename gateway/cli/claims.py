@@ -67,11 +67,7 @@ def _noted(state: State, device: str, words: str) -> Submit:
         vendor, hosts = manifest.vendor.name, manifest.hosts
         body = envelope(words, vendor=vendor, hosts=hosts, id=id, sent=sent_at(now), device=known.pseudonym)
         change.claim(device, sha256(body).hexdigest())
-    wait_ms = WAIT_SECONDS * 1000
-    # no word of the device's is in it: it takes nothing of the device's leak budget
-    return Submit(
-        1, id, device, vendor, hosts[0], TYPE, now, words.encode(), body, wait_ms, bits=0, budget=0, slot_ms=1000, paced=False
-    )
+    return Submit(1, id, device, vendor, hosts[0], TYPE, now, words.encode(), body, WAIT_SECONDS * 1000)
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

@@ -79,12 +79,7 @@ def total(account: Account) -> int:
 
 
 def charge(account: Account, submit: Submit) -> bool:
-    """Charge a message; False, and nothing changed, where that is beyond the budget.
-
-    A claim holds the owner's words and costs nothing: the courier sends none but the owner's, whatever a door submits as one.
-    """
-    if submit.type == claim.TYPE:
-        return True
+    """Charge a message; False, and nothing changed, where that is beyond the budget."""
     spent = account.get(submit.type) or Spent()
     # by the time of day alone: right too where the clock is behind the day on record
     start = slot_start(submit.received, submit.slot_ms) % DAY // 1_000_000

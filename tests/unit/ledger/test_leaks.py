@@ -16,7 +16,6 @@ from gateway.ledger.reader import Reader
 from gateway.ledger.schedule import Flight, Schedule
 from gateway.ledger.store import Answer, Batch, Quotas, Store
 from gateway.reasons import Reason
-from gateway.standard import claim
 from gateway.standard.slots import presence
 from tests.unit.ledger.peers import connect, running, settings, submit
 from tests.unit.ledger.test_main import run
@@ -83,17 +82,6 @@ def test_a_message_beyond_the_budget_is_not_recorded_and_costs_nothing(store: St
         over = {(row.device, row.reason): row.count for row in reader.attempts()}
         assert over == {("plug", Reason.LEAK_BUDGET): 2}
         assert len(reader.queue()) == 6
-
-
-def test_a_claim_takes_nothing_of_it_and_is_taken_when_it_is_spent(store: Store, clock: Clock) -> None:
-    """The owner's words, not the device's; what a door submits as a claim never leaves (tests/unit/courier/test_claims.py)."""
-    spend(store, clock)
-    with Reader(store.path) as reader:
-        before = reader.leaks()
-    (result,) = store.commit(Batch(submits=[submit(900, bits=0, budget=0, type_=claim.TYPE, received=clock.wall)]))
-    assert isinstance(result, int)
-    with Reader(store.path) as reader:
-        assert reader.leaks() == before
 
 
 def test_one_batch_can_not_spend_it_twice(store: Store, clock: Clock) -> None:
