@@ -25,7 +25,7 @@ from tests.home.lab.wires import run as call
 from tests.vm.lab import disk, layout
 from tests.vm.lab.guest import Guest, new_key
 from tests.vm.lab.machine import Machine
-from tests.vm.lab.scene import BOOT, SETTINGS, wait_ready
+from tests.vm.lab.scene import BOOT, settings, wait_ready
 from tests.vm.lab.world import World
 
 Tell = Callable[[str], None]
@@ -131,7 +131,7 @@ def box(made: World, image: Path) -> Iterator[tuple[Machine, Guest]]:
     """The image on a fresh disk, off."""
     base = disk.unpacked(image)
     own = disk.overlay(base, FOLDER / "box.qcow2")
-    disk.put_settings(own, base, {"mudroom.toml": SETTINGS.format(key=new_key(KEY))}, FOLDER)
+    disk.put_settings(own, base, {"mudroom.toml": settings(new_key(KEY))}, FOLDER)
     guest = Guest(layout.LAPTOP, layout.GATEWAY4, KEY, FOLDER / "ssh")
     made.start_dhcp(layout.LAPTOP)
     with Machine(own, FOLDER / "box", made.nics) as machine:

@@ -152,6 +152,7 @@ def test_a_stock_machine_becomes_a_router_and_stays_as_it_is(machine: Stock) -> 
         "mudroom_firewall": {"ssh_from_wan": ["192.0.2.0/24"]},
         "mudroom_lan": {"address6": f"{layout.GATEWAY6}/64"},
         "mudroom_dmz": {"address6": f"{layout.DMZ6}/64", "pool6": "fd4d:7564:726d:7f::/64"},
+        "mudroom_leaks": {"bits_per_day": layout.LEAK_BITS},
     }
     code, said = machine.provision(**settings)
     assert code == 0, said[-6000:]

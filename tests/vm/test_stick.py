@@ -51,6 +51,9 @@ trunk = "1"
 vlan_id = {layout.VLAN}
 address6 = "fd4d:7564:726d:2::1/64"
 pool6 = "fd4d:7564:726d:7f::/64"
+
+[leaks]
+bits_per_day = {layout.LEAK_BITS}
 """
 
 

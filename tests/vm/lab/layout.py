@@ -37,6 +37,7 @@ MIRROR4, MIRROR6 = f"{NET4}80", f"{NET6}80"  # a web site; also plays Debian's m
 TIME4, TIME6 = f"{NET4}123", f"{NET6}123"
 TRACKER4, TRACKER6 = f"{NET4}66", f"{NET6}66"
 MIRROR_NAME = "www.example"
+LEAK_BITS = 10**12  # a day's budget: a test sends in minutes what a device sends in months
 ARCHIVE_PORT = 8080  # of the mirror: the packages that a stock machine is provisioned with
 
 GATEWAY4, GATEWAY6 = "192.168.77.1", "fd4d:7564:726d:1::1"

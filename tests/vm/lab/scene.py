@@ -36,7 +36,15 @@ address6 = "fd4d:7564:726d:1::1/64" # without these three the box makes up a pre
 trunk = "last"
 address6 = "fd4d:7564:726d:2::1/64"
 pool6 = "fd4d:7564:726d:7f::/64"
+
+[leaks]
+bits_per_day = {bits}
 """
+
+
+def settings(key: str) -> str:
+    """mudroom.toml for a box with three ports; ``key``: the owner's public ssh key."""
+    return SETTINGS.format(key=key, bits=layout.LEAK_BITS)
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Scene:
         key = layout.RUN / "key"
         public = new_key(key)
         self.disk = disk.overlay(base, layout.RUN / "guest.qcow2")
-        disk.put_settings(self.disk, base, {"mudroom.toml": SETTINGS.format(key=public)}, layout.RUN)
+        disk.put_settings(self.disk, base, {"mudroom.toml": settings(public)}, layout.RUN)
         self.machine = Machine(self.disk, layout.RUN / "machine", world.nics)
         self.guest = Guest(layout.LAPTOP, layout.GATEWAY4, key, layout.RUN / "ssh")
         self.house = Household(world, self.guest)
