@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from gateway.http1 import Request
+from gateway.ipc.asking import Asks
 from gateway.ipc.messages import Enrol, Enrolled, Proof, Prove, Renew
 from gateway.reasons import Reason
 from gateway.standard import enrolment
@@ -44,13 +43,6 @@ class Answer:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     reason: Reason | None = None
-
-
-class Asks(Protocol):
-    """The link to the signer (gateway.ipc.asking.Asker)."""
-
-    async def ask[T: msgspec.Struct](self, question: Callable[[int], msgspec.Struct], answer: type[T]) -> T:
-        """Raises ConnectionError."""
 
 
 class _Refused(Exception):

@@ -7,9 +7,11 @@ leaf's key never touches the disk.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
@@ -17,9 +19,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from gateway.ipc.asking import Asker
+from gateway.ipc.asking import Asks
 from gateway.ipc.messages import Signed, SignLeaf
 from gateway.standard.enrolment import HOST
+
+log = logging.getLogger(__name__)
 
 CIPHERS_TLS12 = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"  # RFC 9325, 4.2
 NO_CHECK_TIME = 0x200000  # x509_vfy.h: X509_V_FLAG_NO_CHECK_TIME; the ssl module does not name it
@@ -28,12 +32,13 @@ NO_CHECK_TIME = 0x200000  # x509_vfy.h: X509_V_FLAG_NO_CHECK_TIME; the ssl modul
 class Contexts:
     """The context to use now: made anew at half the leaf's life, and when the CA's certificate is another one."""
 
-    def __init__(self, signer: Asker, ca: Path) -> None:
+    def __init__(self, signer: Asks, ca: Path, now: Callable[[], float] = time.time) -> None:
         self._signer = signer
+        self._now = now
         self._path = ca
         self._ca = b""
         self._context: ssl.SSLContext | None = None
-        self._renew_at = 0.0
+        self._renew_at = self._ends = 0.0
         self._lock = asyncio.Lock()
 
     def ca(self) -> x509.Certificate:
@@ -44,9 +49,14 @@ class Contexts:
         """Raises ConnectionError, OSError and ValueError where there is none: nobody is served then."""
         async with self._lock:
             pem = self._path.read_bytes()
-            if self._context is None or pem != self._ca or time.time() >= self._renew_at:
+            if self._context is None or pem != self._ca or self._now() >= self._ends:
+                self._context = None
                 self._context = await self._make(pem)
-                self._ca = pem
+            elif self._now() >= self._renew_at:
+                try:
+                    self._context = await self._make(pem)
+                except ConnectionError as error:  # the old one serves as long as it lasts
+                    log.warning("the leaf could not be renewed: %s", error)
             return self._context
 
     async def _make(self, ca: bytes) -> ssl.SSLContext:
@@ -58,7 +68,8 @@ class Contexts:
             raise ConnectionError(f"the signer gave no leaf: {signed.error}")
         leaf = x509.load_pem_x509_certificate(signed.chain)
         context = server_context(ca, signed.chain, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        self._renew_at = (time.time() + leaf.not_valid_after_utc.timestamp()) / 2
+        self._ca, self._ends = ca, leaf.not_valid_after_utc.timestamp()
+        self._renew_at = (self._now() + self._ends) / 2
         return context
 
 

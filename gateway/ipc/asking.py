@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from gateway.ipc.channel import Channel, keep_connected
 
 ANSWER_SECONDS = 10.0
+
+
+class Asks(Protocol):
+    """Whatever can be asked so."""
+
+    async def ask[T: msgspec.Struct](self, question: Callable[[int], msgspec.Struct], answer: type[T]) -> T:
+        """The answer to ``question(ref)``. Raises ConnectionError."""
 
 
 class Asker:
