@@ -54,8 +54,8 @@ class Approvals:
         found = self._by_device.get(device_id)
         if found is None:
             device = home.by_id.get(device_id)
-            if device is None:
-                return {}
+            if device is None:  # forgotten within the last second: a stranger again
+                return self.own
             pool = home.registry.pool
             found = {name: pool[name] for name in home.names_for(device) if name in pool} | dict(self.own)
             self._by_device[device_id] = found

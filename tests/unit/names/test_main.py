@@ -63,6 +63,7 @@ def test_the_gateways_own_name_is_everybodys_and_no_manifests(config: Config) ->
     own = {"api.acme.example": PoolAddress("10.77.0.1", "fd4d:7564:726d:2::1")}
     assert Approvals(config.paths.registry).names_for("plug")["api.acme.example"] != own["api.acme.example"]
     assert Approvals(config.paths.registry, own).names_for("plug")["api.acme.example"] == own["api.acme.example"]
+    assert Approvals(config.paths.registry, own).names_for("forgotten") == own
 
 
 def test_a_registry_that_cannot_be_read_approves_nothing(config: Config, caplog: pytest.LogCaptureFixture) -> None:
