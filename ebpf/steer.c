@@ -196,7 +196,9 @@ static __always_inline int tcp_to(struct view *v, enum place place) {
         return DOT;
     if (port == PORT_DNS)
         return names(v, place);
-    return place == OURS ? TO_GATEWAY : PASS_DOOR;
+    if (place == OURS)
+        return port == PORT_HTTPS ? PASS_ENROLMENT : TO_GATEWAY;
+    return PASS_DOOR;
 }
 
 static __always_inline int udp_to(struct view *v, enum place place) {
@@ -533,9 +535,10 @@ static __always_inline int classify_ip6(struct view *v, struct cursor *c, __u32 
 
 // Reasons that an unknown device keeps: what it may do, and what is wrong with the packet whoever sends it.
 #define STRANGER_KEEPS                                                                                                 \
-    (FLAG(PASS_DHCP) | FLAG(PASS_ARP) | FLAG(PASS_ND) | FLAG(PASS_PING) | FLAG(MALFORMED) | FLAG(VLAN_TAG) |           \
-     FLAG(ETHERTYPE) | FLAG(SPOOFED_MAC) | FLAG(SPOOFED_IP) | FLAG(FRAGMENT) | FLAG(IP_OPTIONS) |                      \
-     FLAG(EXTENSION_HEADER) | FLAG(ARP_CLAIM) | FLAG(ND_CLAIM) | FLAG(ROUTER_ADVERTISEMENT) | FLAG(DHCP_ANSWER))
+    (FLAG(PASS_DHCP) | FLAG(PASS_ARP) | FLAG(PASS_ND) | FLAG(PASS_PING) | FLAG(PASS_NAMES) | FLAG(PASS_ENROLMENT) |    \
+     FLAG(MALFORMED) | FLAG(VLAN_TAG) | FLAG(ETHERTYPE) | FLAG(SPOOFED_MAC) | FLAG(SPOOFED_IP) | FLAG(FRAGMENT) |      \
+     FLAG(IP_OPTIONS) | FLAG(EXTENSION_HEADER) | FLAG(ARP_CLAIM) | FLAG(ND_CLAIM) | FLAG(ROUTER_ADVERTISEMENT) |       \
+     FLAG(DHCP_ANSWER))
 
 static __always_inline int classify_frame(struct view *v, struct cursor *c, struct ethernet *ethernet, __u32 available,
                                           int tagged) {
@@ -586,11 +589,21 @@ static __always_inline int classify(struct view *v, struct __sk_buff *skb) {
             return QUARANTINED;
     }
     int reason = classify_frame(v, &c, ethernet, FRAMED(skb), skb->vlan_present);
-    if (v->kind == KIND_UNKNOWN)
-        return STRANGER_KEEPS >> reason & 1 ? reason : UNKNOWN_DEVICE;
+    if (v->kind == KIND_UNKNOWN) {
+        if (!(STRANGER_KEEPS >> reason & 1))
+            return UNKNOWN_DEVICE;
+        if (reason == PASS_NAMES && v->protocol == IP_TCP) // the resolver's connections are for admitted devices
+            return UNKNOWN_DEVICE;
+        if (reason == PASS_NAMES || (reason == PASS_ENROLMENT && v->syn)) { // what costs a process of ours something
+            due = control_meter.lookup(&meter);
+            if (!due || !take(due, v->now, &v->settings->openings))
+                return RATE_STRANGERS;
+        }
+        return reason;
+    }
     if (v->kind == KIND_LOCAL && (reason == PASS_DOOR || reason == PASS_NAMES_FOREIGN))
         return LOCAL_ONLY;
-    if (OPENINGS >> reason & 1 || (reason == PASS_DOOR && v->syn)) {
+    if (OPENINGS >> reason & 1 || ((reason == PASS_DOOR || reason == PASS_ENROLMENT) && v->syn)) {
         due = control_meter.lookup(&meter);
         if (!due || !take(due, v->now, &v->settings->control))
             return RATE_DEVICE;
@@ -663,6 +676,9 @@ static __always_inline int assign_tcp(struct __sk_buff *skb, struct view *v, __u
     return failed ? NO_LISTENER : 0;
 }
 
+// What a process of ours takes by a listener that steering made for it.
+#define LISTENED (FLAG(PASS_DOOR) | FLAG(PASS_ENROLMENT) | FLAG(PASS_NAMES) | FLAG(PASS_NAMES_FOREIGN))
+
 // Sends a passed packet where it belongs: 0, or the reason for which it cannot go there.
 static __always_inline int steer(struct __sk_buff *skb, struct view *v, int reason) {
     if (reason == PASS_REPLY) {
@@ -673,14 +689,15 @@ static __always_inline int steer(struct __sk_buff *skb, struct view *v, int reas
     int failed;
     if (reason == PASS_DOOR)
         failed = assign_tcp(skb, v, LISTENER_DOOR + 2 * v->worker + six);
+    else if (reason == PASS_ENROLMENT)
+        failed = assign_tcp(skb, v, LISTENER_ENROL4 + six);
     else if (reason != PASS_NAMES && reason != PASS_NAMES_FOREIGN)
         failed = 0; // the gateway's own DHCP, ARP, ND, ping and time
     else if (v->protocol == IP_TCP)
         failed = assign_tcp(skb, v, LISTENER_TCP4 + six);
     else
         failed = assign(skb, LISTENER_UDP4 + six);
-    skb->mark =
-        !failed && (FLAG(PASS_DOOR) | FLAG(PASS_NAMES) | FLAG(PASS_NAMES_FOREIGN)) >> reason & 1 ? MARK_DOOR : 0;
+    skb->mark = !failed && LISTENED >> reason & 1 ? MARK_DOOR : 0;
     return failed;
 }
 

@@ -266,6 +266,10 @@ class Steering(Section, frozen=True, kw_only=True):
     strangers_per_second: Annotated[
         Positive, Meta(description="packets that all unknown devices together may send, per second")
     ] = 200
+    strangers_openings_per_second: Annotated[
+        Positive,
+        Meta(description="of these: questions for the gateway's own name and connections to enrolment, per second"),
+    ] = 20
     addresses6_per_device: Annotated[int, Meta(ge=1, le=16, description="IPv6 addresses that a device may hold")] = 8
     max_devices: Annotated[int, Meta(ge=1, le=4096, description="devices, unknown ones included, that are told apart")] = 512
 
@@ -283,6 +287,9 @@ class Door(Section, frozen=True, kw_only=True):
     handshake_seconds: Annotated[float, Meta(gt=0, le=60, description="time for a TLS handshake")] = 10.0
     request_seconds: Annotated[float, Meta(gt=0, le=120, description="time from a request's first byte to its last")] = 15.0
     idle_seconds: Annotated[float, Meta(gt=0, le=3600, description="time between requests")] = 120.0
+    certificate_days: Annotated[
+        int, Meta(ge=1, le=398, description="how long a certificate from enrolment lasts; devices renew theirs by themselves")
+    ] = 30
 
 
 class Ledger(Section, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ class Reason(Enum):
     PASS_PING = (6, "pass-ping", "a ping to the gateway")
     PASS_NTP = (7, "pass-ntp", "the time of day asked of the gateway")
     PASS_REPLY = (8, "pass-reply", "a reply to a flow that the LAN opened")
+    PASS_ENROLMENT = (9, "pass-enrolment", "TCP to the gateway's own name, handed to enrolment")
 
     # Dropped by the kernel.
     UNCONFIGURED = (16, "unconfigured", "the gateway had no settings for this interface yet")
@@ -76,6 +77,14 @@ class Reason(Enum):
     TLS_FAILED = (90, "tls-failed", "the TLS handshake failed")
     NO_LEAF = (91, "no-leaf", "the signer gave no certificate for this name")
     TIMEOUT = (92, "timeout", "took longer than the door waits")
+
+    # Refused by enrolment (RFC 7030).
+    ENROLMENT_WAITING = (93, "enrolment-waiting", "asks for a certificate; `mudroom devices pair` takes the code on its label")
+    ENROLMENT_REQUEST = (94, "enrolment-request", "a certificate request that breaks a rule")
+    ENROLMENT_PROOF = (95, "enrolment-proof", "no proof of the code on the device's label, or a wrong one")
+    ENROLMENT_RATE = (96, "enrolment-rate", "asked for certificates too often")
+    ENROLMENT_HTTP = (97, "enrolment-http", "a request that enrolment does not know")
+    ENROLMENT_FAILED = (98, "enrolment-failed", "the gateway could not issue a certificate")
 
     # Refused by the door's HTTP layer (RFC 9110, RFC 9112).
     HTTP_SYNTAX = (100, "http-syntax", "not well-formed HTTP/1.1")

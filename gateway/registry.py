@@ -54,6 +54,7 @@ class Certificate(msgspec.Struct, frozen=True):
     serial: str  # lower-case hexadecimal
     not_after: int  # seconds since the epoch
     revoked: bool = False
+    key: str = ""  # of an enrolled device: SHA-256 of its public key (SubjectPublicKeyInfo); renewals keep the key
 
 
 class Signer(msgspec.Struct, frozen=True):
@@ -150,6 +151,16 @@ class Home:
     def by_serial(self) -> Mapping[str, tuple[Device, Certificate]]:
         """Devices and certificates by certificate serial (lower-case hexadecimal)."""
         return {cert.serial: (device, cert) for device in self.registry.devices for cert in device.certificates}
+
+    @cached_property
+    def by_key(self) -> Mapping[str, tuple[Device, Certificate]]:
+        """Devices and certificates by enrolled key; a key that was revoked once stays revoked."""
+        found: dict[str, tuple[Device, Certificate]] = {}
+        for device in self.registry.devices:
+            for cert in device.certificates:
+                if cert.key and (cert.key not in found or cert.revoked):
+                    found[cert.key] = (device, cert)
+        return found
 
     @cached_property
     def manifests(self) -> Mapping[str, Manifest]:
@@ -407,6 +418,9 @@ class Change:
     def add_certificate(self, device_id: str, certificate: Certificate) -> None:
         """Record a certificate that the signer issued."""
         device = self._device(device_id)
+        others = (other for other in self.registry.devices if other.id != device_id)
+        if certificate.key and any(certificate.key == cert.key for other in others for cert in other.certificates):
+            raise RegistryError(f"the key of {device_id}'s certificate is another device's already; let it make a key of its own")
         self._update(msgspec.structs.replace(device, certificates=(*device.certificates, certificate)))
 
     def revoke(self, device_id: str, serial: str | None = None) -> int:

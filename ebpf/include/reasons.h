@@ -13,6 +13,7 @@ enum reason {
     PASS_PING = 6,
     PASS_NTP = 7,
     PASS_REPLY = 8,
+    PASS_ENROLMENT = 9,
 
     // Dropped.
     UNCONFIGURED = 16,

@@ -9,8 +9,16 @@
 enum kind { KIND_UNKNOWN, KIND_LOCAL, KIND_STANDARD, KIND_QUARANTINED };
 
 // Slots of the listeners' sockmap. Door i has LISTENER_DOOR + 2 i (IPv4) and the next one (IPv6).
-enum listener { LISTENER_UDP4, LISTENER_UDP6, LISTENER_TCP4, LISTENER_TCP6, LISTENER_DOOR };
-#define LISTENERS 132
+enum listener {
+    LISTENER_UDP4,
+    LISTENER_UDP6,
+    LISTENER_TCP4,
+    LISTENER_TCP6,
+    LISTENER_ENROL4,
+    LISTENER_ENROL6,
+    LISTENER_DOOR
+};
+#define LISTENERS 134
 
 // A rate: one packet every `gap` ns, and as many at once as fit into `slack` ns (GCRA, ITU-T I.371).
 struct rate {
@@ -28,6 +36,7 @@ struct settings {
     struct rate packets;
     struct rate control;
     struct rate strangers;
+    struct rate openings; // questions and connections of all strangers together
     __u32 address4;
     __u32 dmz4;
     __u32 dmz4_mask;

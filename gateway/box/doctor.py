@@ -133,7 +133,7 @@ def service(name: str, ready: bool | None, facts: Mapping[str, str], error: str)
 
 
 def doors(registered: str, workers: int) -> list[Finding]:
-    """``registered``: steering's list of workers ("door 0, door 1, names 0")."""
+    """``registered``: steering's list of workers ("door 0, door 1, enrolment 0, names 0")."""
     here = {part.strip() for part in registered.split(",")}
     missing = [f"door {number}" for number in range(workers) if f"door {number}" not in here]
     found = [
@@ -146,7 +146,9 @@ def doors(registered: str, workers: int) -> list[Finding]:
     ]
     if "names 0" not in here:
         found.append(wrong("doors", "the devices' resolver is not at work", "`systemctl restart mudroom-names`"))
-    return found or [fine("doors", f"all {workers} doors and the resolver are at work")]
+    if "enrolment 0" not in here:
+        found.append(wrong("doors", "no device can enrol or renew its certificate", "`systemctl restart mudroom-enrolment`"))
+    return found or [fine("doors", f"all {workers} doors, the resolver and enrolment are at work")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,11 @@ Rename = Callable[[Sequence[tuple[str, str]]], Sequence[str]]
 # Which of our services read which tables of the settings; those whose tables changed are restarted.
 READERS = {
     "mudroom-steering.service": ("paths", "lan", "dmz", "steering", "door"),
-    "mudroom-signer.service": ("paths",),
+    "mudroom-signer.service": ("paths", "door"),
     "mudroom-ledger.service": ("paths", "ledger", "courier"),
     "mudroom-courier.service": ("paths", "courier", "lan", "dmz"),
     "mudroom-names.service": ("paths", "dmz"),
+    "mudroom-enrolment.service": ("paths", "dmz"),
     "mudroom-door@*.service": ("paths", "door", "leaks", "dmz"),
 }
 

@@ -30,7 +30,8 @@ SECONDS = 10.0  # for each check: a slow box takes its time to answer, and a che
 AT_ONCE = 4  # the box has few cores
 UNITS = (
     "mudroom-closed", "mudroom-setup", "mudroom-network", "mudroom-steering", "mudroom-signer", "mudroom-ledger",
-    "mudroom-courier", "mudroom-names", "mudroom-dhcp", "mudroom-lan", "systemd-networkd", "systemd-resolved", "chrony", "ssh",
+    "mudroom-courier", "mudroom-names", "mudroom-enrolment", "mudroom-dhcp", "mudroom-lan", "systemd-networkd",
+    "systemd-resolved", "chrony", "ssh",
 )  # fmt: skip
 HELD = ("linux-image-amd64", "linux-headers-amd64", "python3-bpfcc", "libbpfcc")  # roles/updates moves them together only
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -380,10 +381,12 @@ def certificates(box: Box) -> list[Finding]:
     from gateway.registry import RegistryFile
 
     devices = RegistryFile(box.config.paths.registry).current().registry.devices
+    # those with an enrolled key renew theirs by themselves, and the registry lists the first one only
     ends = {
         device.id: float(max(certificate.not_after for certificate in device.certificates if not certificate.revoked))
         for device in devices
         if any(not certificate.revoked for certificate in device.certificates)
+        and not any(certificate.key and not certificate.revoked for certificate in device.certificates)
     }
     return doctor.certificates(ends, time.time())
 

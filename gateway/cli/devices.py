@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def devices(context: typer.Context, as_json: Json = False) -> None:
     state: State = context.obj
     home = state.registry.current()
     announced = mud_urls(state.config)  # shown, not fetched
+    waiting = _waiting(state)
     rows = []
     for device in home.registry.devices:
         manifest = home.manifests.get(device.manifest)
@@ -41,11 +43,12 @@ def devices(context: typer.Context, as_json: Json = False) -> None:
                 "hosts": " ".join(home.names_for(device)),
                 "manifest": _manifest(device, home, time.time()),
                 "certificates": sum(not certificate.revoked for certificate in device.certificates),
+                "pairing": _pairing(device, waiting),
                 "mud_url": announced.get(device.mac, ""),
             }
         )
     show(
-        ("device", "name", "kind", "mac", "vendor", "hosts", "manifest", "certificates", "mud_url"),
+        ("device", "name", "kind", "mac", "vendor", "hosts", "manifest", "certificates", "pairing", "mud_url"),
         rows,
         as_json,
         empty="No device is admitted yet; `mudroom devices add` admits one.",
@@ -146,6 +149,43 @@ def certify(
 
 
 @app.command()
+def pair(
+    context: typer.Context,
+    device: DeviceId,
+    code: Annotated[
+        str | None, typer.Argument(metavar="CODE", help="The code on its label; asked for without echo where it is left out")
+    ] = None,
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long to wait for the device")] = 15,
+) -> None:
+    """Let a device enrol: enter the code on its label, then wait here until it has its certificate.
+
+    Device and gateway prove the code to each other; nobody else on the wire learns it. It is kept in memory while this
+    waits, and serves once.
+    """
+    from gateway.cli.pairing import pair as wait_for
+    from gateway.ipc.messages import Pair
+    from gateway.standard.enrolment import EnrolmentError, canonical_code
+
+    state: State = context.obj
+    known = state.registry.current().by_id.get(device)
+    if known is None:
+        raise typer.BadParameter(f"there is no device {device}; admit it with `mudroom devices add`")
+    try:
+        code = canonical_code(code or typer.prompt("The code on its label", hide_input=True))
+    except EnrolmentError as error:
+        raise typer.BadParameter(str(error)) from None
+    typer.echo(f"Waiting for {device}, {minutes} minutes at most; leaving this command forgets the code.", err=True)
+
+    def record(certificate: Certificate) -> None:
+        with state.registry.change() as change:
+            change.add_certificate(device, certificate)
+
+    certificate = wait_for(state.config.paths.socket("signer"), Pair(1, device, known.mac, code, minutes * 60), record)
+    ends = datetime.fromtimestamp(certificate.not_after, UTC).date()
+    typer.echo(f"{device} has proved its code and has a certificate until {ends}; it renews it by itself")
+
+
+@app.command()
 def revoke(
     context: typer.Context,
     device: DeviceId,
@@ -172,6 +212,24 @@ def forget(context: typer.Context, device: DeviceId) -> None:
         change.forget(device)
         _tell_dhcp(context.obj, change)
     typer.echo(f"{device} is forgotten")
+
+
+def _waiting(state: State) -> frozenset[str]:
+    """Devices whose code the signer has; nobody where it does not answer (or this is not root)."""
+    from gateway.ipc.ask import NoAnswer, ask
+    from gateway.ipc.messages import AskStatus, Status
+
+    try:
+        facts = ask(state.config.paths.socket("signer"), AskStatus(), Status, timeout=1.0).facts
+    except NoAnswer:
+        return frozenset()
+    return frozenset(facts.get("waiting for their device", "").split(", "))
+
+
+def _pairing(device: Device, waiting: frozenset[str]) -> str:
+    if device.id in waiting:
+        return "waiting"
+    return "enrolled" if any(certificate.key and not certificate.revoked for certificate in device.certificates) else ""
 
 
 def _tell_dhcp(state: State, change: Change) -> None:

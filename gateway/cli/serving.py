@@ -41,6 +41,14 @@ def names(config: Config, worker: int) -> None:
     service.run("names", lambda stop: serve(config, stop))
 
 
+def enrolment(config: Config, worker: int) -> None:
+    """Give devices their certificates by EST (user mudroom-enrolment)."""
+    from gateway import service
+    from gateway.enrolment.main import serve
+
+    service.run("enrolment", lambda stop: serve(config, stop))
+
+
 def signer(config: Config, worker: int) -> None:
     """Hold the home CA's key and sign (user mudroom-signer)."""
     from gateway import service
@@ -69,6 +77,7 @@ SERVICES: dict[str, Callable[[Config, int], None]] = {
     "steering": steering,
     "door": door,
     "names": names,
+    "enrolment": enrolment,
     "signer": signer,
     "ledger": ledger,
     "courier": courier,

@@ -5,12 +5,14 @@ Each check answers None (go on) or the reason to drop. None of them may raise fo
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.reasons import Reason
@@ -26,6 +28,7 @@ class Peer:
     not_after: float
     for_clients: bool
     by_home_ca: bool
+    key: str = ""  # SHA-256 of its public key (SubjectPublicKeyInfo), lower-case hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def check_peer(home: Home, device_id: str, peer: Peer | None, now: float) -> Rea
         return Reason.CERTIFICATE_MISSING
     if not (peer.by_home_ca and peer.for_clients and peer.not_before <= now <= peer.not_after):
         return Reason.CERTIFICATE_UNTRUSTED
-    listed = home.by_serial.get(peer.serial)
+    listed = home.by_serial.get(peer.serial) or home.by_key.get(peer.key)  # a renewed one has a new serial and its old key
     if listed is None:
         # the home CA signed it, but its device was forgotten since, or it was never recorded
         return Reason.CERTIFICATE_REVOKED
@@ -96,10 +99,12 @@ def read_peer(certificate: x509.Certificate, ca: x509.Certificate) -> Peer:
         for_clients = ExtendedKeyUsageOID.CLIENT_AUTH in usage
     except (ValueError, x509.ExtensionNotFound):
         for_clients = False
+    spki = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return Peer(
         serial=f"{certificate.serial_number:x}",
         not_before=certificate.not_valid_before_utc.timestamp(),
         not_after=certificate.not_valid_after_utc.timestamp(),
         for_clients=for_clients,
         by_home_ca=by_home_ca,
+        key=hashlib.sha256(spki).hexdigest(),
     )

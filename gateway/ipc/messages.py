@@ -59,7 +59,7 @@ class Attempt(Message, frozen=True, array_like=True):
     count: int
     first: int
     last: int
-    layer: str  # "kernel", "names" or "door"
+    layer: str  # "kernel", "names", "door" or "enrolment"
 
 
 class Counters(Message, frozen=True, array_like=True):
@@ -201,15 +201,88 @@ class Signed(Message, frozen=True, array_like=True):
     error: str
 
 
-ToSigner = SignLeaf | SignDevice
+# --- enrolment and the owner's command <-> signer -----------------------------------------------------------------
+
+
+class Pair(Message, frozen=True, array_like=True):
+    """The owner entered the code on a device's label; answered only to root. Ends with its link, or after ``seconds``."""
+
+    ref: int
+    device: str
+    mac: str
+    code: str
+    seconds: int
+
+
+class Paired(Message, frozen=True, array_like=True):
+    """The device proved the code: record ``chain`` (PEM), then say Recorded. Or it ended without: ``error`` says why."""
+
+    ref: int
+    chain: bytes
+    error: str
+
+
+class Recorded(Message, frozen=True, array_like=True):
+    """The registry lists the certificate of Paired; the device may have it now."""
+
+    ref: int
+
+
+class Prove(Message, frozen=True, array_like=True):
+    """Whoever holds ``mac`` asks the gateway to prove that it was told the code. Answered by a Proof."""
+
+    ref: int
+    mac: str
+    nonce: bytes  # 32, the device's
+
+
+class Proof(Message, frozen=True, array_like=True):
+    """``reason``: -1, or why there is no proof."""
+
+    ref: int
+    nonce: bytes  # 32, the gateway's
+    proof: bytes  # 32
+    reason: int
+
+
+class Enrol(Message, frozen=True, array_like=True):
+    """A certificate request and the proof that came with it. Answered by an Enrolled."""
+
+    ref: int
+    mac: str
+    csr: bytes  # PKCS #10, DER
+    proof: bytes
+
+
+class Renew(Message, frozen=True, array_like=True):
+    """A certificate request for the key of ``certificate`` (DER), which the home CA issued. Answered by an Enrolled."""
+
+    ref: int
+    mac: str
+    certificate: bytes
+    csr: bytes  # PKCS #10, DER
+
+
+class Enrolled(Message, frozen=True, array_like=True):
+    """``chain``: PEM; empty where refused, and ``reason`` and ``detail`` say why."""
+
+    ref: int
+    chain: bytes
+    reason: int
+    detail: str
+
+
+EnrolmentToSigner = Prove | Enrol | Renew
+ToSigner = SignLeaf | SignDevice | Pair | Recorded | EnrolmentToSigner
 FromSigner = Signed
+SignerToEnrolment = Signed | Proof | Enrolled
 
 
 # --- door and names <-> steering ----------------------------------------------------------------------------------
 
 
 class Register(Message, frozen=True, array_like=True):
-    """Ask for the listening sockets of ``role`` ("door" or "names"), ``worker`` counted from 0."""
+    """Ask for the listening sockets of ``role`` ("door", "enrolment", "names"), ``worker`` counted from 0."""
 
     role: str
     worker: int

@@ -61,6 +61,7 @@ Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | Fetche
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt),
     "names": (Attempt, Counters),
+    "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched),
     "root": (Submit, Refused, Attempt, Counters, AskFetch, AskStatus),  # steering runs as root
 }
@@ -598,7 +599,7 @@ class Ledger:
 
 def roles() -> dict[int, str]:
     """Role by uid. Raises LookupError where a user is missing."""
-    return {0: "root", **{service.uid_of(role): role for role in ("door", "names", "courier")}}
+    return {0: "root", **{service.uid_of(role): role for role in ("door", "names", "enrolment", "courier")}}
 
 
 async def serve(config: Config, stop: asyncio.Event, known: Callable[[], dict[int, str]] = roles) -> None:

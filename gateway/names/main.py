@@ -15,15 +15,15 @@ from pathlib import Path
 from gateway import service
 from gateway.config import Config
 from gateway.ipc import listeners
-from gateway.ipc.channel import Channel, keep_connected
 from gateway.ipc.listeners import Registration
-from gateway.ipc.messages import AskStatus, Holder
+from gateway.ipc.messages import Holder
+from gateway.ipc.reporting import Reports
 from gateway.names.server import Resolver, serving
 from gateway.names.tally import Tally
 from gateway.registry import Home, PoolAddress, RegistryError, RegistryFile
+from gateway.standard.enrolment import HOST as ENROLMENT
 
 WHOIS_SECONDS = 2.0
-REPORT_SECONDS = 0.5
 RECONNECT_FIRST_SECONDS = 0.05
 RECONNECT_MOST_SECONDS = 2.0
 log = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 class Approvals:
     """The names that each device may ask for, as the registry has them at this moment."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, own: Mapping[str, PoolAddress] | None = None) -> None:
+        self.own = own or {}  # the gateway's own names; no manifest can put another address to them
         self._file = RegistryFile(path)
         self._home: Home | None = None
         self._by_device: dict[str, Mapping[str, PoolAddress]] = {}
@@ -53,57 +54,19 @@ class Approvals:
         found = self._by_device.get(device_id)
         if found is None:
             device = home.by_id.get(device_id)
-            if device is None:
-                return {}
+            if device is None:  # forgotten within the last second: a stranger again
+                return self.own
             pool = home.registry.pool
-            found = {name: pool[name] for name in home.names_for(device) if name in pool}
+            found = {name: pool[name] for name in home.names_for(device) if name in pool} | dict(self.own)
             self._by_device[device_id] = found
         return found
-
-
-class Reports:
-    """The link to the ledger; attempts wait in the tally, which is bounded, while it is down or slow."""
-
-    def __init__(self, path: Path, tally: Tally) -> None:
-        self._path = path
-        self._tally = tally
-        self._link: Channel | None = None
-
-    async def run(self) -> None:
-        """Report for ever. Cancel to end; what is left is sent if the ledger is there."""
-        link = asyncio.create_task(keep_connected(self._path, self._make))
-        try:
-            while True:
-                await asyncio.sleep(REPORT_SECONDS)
-                self._report()
-        finally:
-            self._report()
-            if self._link is not None:
-                self._link.close()
-            link.cancel()
-            await asyncio.gather(link, return_exceptions=True)
-
-    def _report(self) -> None:
-        if len(self._tally) and self._link is not None and self._link.open and not self._link.congested:
-            for attempt in self._tally.drain():
-                self._link.send(attempt)
-
-    def _make(self) -> Channel:
-        # the ledger says nothing on this link; whatever it did say would cut the link
-        return Channel(AskStatus, receive=lambda link, _message: link.close(), made=self._made, lost=self._lost)
-
-    def _made(self, link: Channel) -> None:
-        self._link = link
-
-    def _lost(self, link: Channel) -> None:
-        if self._link is link:
-            self._link = None
 
 
 async def serve(config: Config, stop: asyncio.Event) -> None:
     """Answer the devices' questions until ``stop``; registers anew whenever steering was gone."""
     tally = Tally()
-    approvals = Approvals(config.paths.registry)
+    own = {ENROLMENT: PoolAddress(str(config.dmz.ipv4.ip), str(config.dmz.ipv6.ip))}
+    approvals = Approvals(config.paths.registry, own)
     reports = asyncio.create_task(Reports(config.paths.socket("ledger"), tally).run())
     stopping = asyncio.create_task(stop.wait())
     wait = RECONNECT_FIRST_SECONDS
@@ -137,7 +100,7 @@ async def _serve_registered(registration: Registration, approvals: Approvals, ta
         async with asyncio.timeout(WHOIS_SECONDS):
             return await registration.whois(address)
 
-    resolver = Resolver(whois, approvals.names_for, tally)
+    resolver = Resolver(whois, approvals.names_for, tally, approvals.own)
     given = {name: registration.listeners.pop(name) for name in tuple(registration.listeners)}
     async with serving(resolver, given):
         service.ready("answering")

@@ -62,12 +62,14 @@ class Resolver:
         whois: Callable[[str], Awaitable[Holder]],
         approved_for: Callable[[str], Mapping[str, PoolAddress]],
         tally: Tally,
+        own: Mapping[str, PoolAddress] | None = None,
     ) -> None:
-        """``whois``: an address's holder (raises OSError or TimeoutError where nobody can say); ``approved_for``: a device id's
-        names."""
+        """``whois``: an address's holder (raises OSError or TimeoutError where nobody can say); ``approved_for``: a device
+        id's names; ``own``: the gateway's own names, for whoever holds an address."""
         self._whois = whois
         self._approved_for = approved_for
         self._tally = tally
+        self._own = own or {}
         self._known: OrderedDict[str, tuple[float, Holder]] = OrderedDict()
         self._waiting: set[asyncio.Task[None]] = set()
         self._talking: set[asyncio.Task[None]] = set()
@@ -98,7 +100,7 @@ class Resolver:
     def resolve(self, question: bytes, address: str, holder: Holder) -> bytes | None:
         """The reply to a question from ``address``; what was an attempt is counted."""
         try:
-            found = answer(question, self._approved_for(holder.device) if holder.device else {})
+            found = answer(question, self._names_for(holder))
         except Exception:  # deciding failed: nothing is answered
             log.exception("a question from %s could not be decided", address)
             found = Answer(None, Reason.DNS_MALFORMED)
@@ -106,6 +108,11 @@ class Resolver:
         if found.reason is not None:
             self._tally.add(holder.device or holder.mac or address, found.reason, found.name or ".", time.time_ns())
         return found.reply
+
+    def _names_for(self, holder: Holder) -> Mapping[str, PoolAddress]:
+        if holder.device:
+            return self._approved_for(holder.device)
+        return self._own if holder.mac else {}
 
     def take_datagrams(self, sock: socket.socket) -> None:
         """Read what has come to a UDP socket; replies leave now, or when the sender is known."""

@@ -43,6 +43,7 @@ class Uids:
     door: int
     names: int
     dhcp: int
+    enrolment: int
     silent: tuple[int, ...]  # those that speak over Unix sockets only
     courier: int
     lan: int
@@ -55,6 +56,7 @@ def uids(by_role: Mapping[str, int], time: int | None = None) -> Uids:
         door=by_role["door"],
         names=by_role["names"],
         dhcp=by_role["dhcp"],
+        enrolment=by_role["enrolment"],
         silent=(by_role["signer"], by_role["ledger"]),
         courier=by_role["courier"],
         lan=by_role["lan"],
@@ -88,7 +90,7 @@ def render(config: Config, users: Uids, resolvers: Sequence[IPv4Address | IPv6Ad
         if may_open
         else "# so there are no replies either"
     )
-    confined = ", ".join(str(uid) for uid in sorted({users.door, users.names, users.dhcp, *users.silent}))
+    confined = ", ".join(str(uid) for uid in sorted({users.door, users.names, users.dhcp, users.enrolment, *users.silent}))
     fast_rule = f"iifname {lan} oifname {wan} meta l4proto {{ tcp, udp }} ct state established flow add @{FLOWTABLE}"
     nothing_fast = "# no flowtable"
     return f"""\
@@ -224,9 +226,10 @@ table inet {TABLE} {{
     # They answer devices and reach nobody else: not the WAN, not the LAN, not other services of the gateway.
     chain from_confined {{
         oifname != {dmz} counter drop
-        # the door and the resolver answer; a connection that they open themselves would be a way in
-        meta skuid {{ {users.door}, {users.names} }} tcp flags & (syn | ack) == syn counter drop
+        # door, enrolment and resolver answer; a connection that they open themselves would be a way in
+        meta skuid {{ {users.door}, {users.names}, {users.enrolment} }} tcp flags & (syn | ack) == syn counter drop
         meta skuid {users.door} meta l4proto tcp accept
+        meta skuid {users.enrolment} tcp sport 443 accept
         meta skuid {users.names} udp sport 53 accept
         meta skuid {users.names} tcp sport 53 accept
         meta skuid {users.dhcp} udp sport 67 udp dport {{ 67, 68 }} accept

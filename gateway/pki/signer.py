@@ -1,7 +1,8 @@
 """What the signer grants, and to whom. No socket here: a message and its sender's uid in, an answer out.
 
-Leaves go to the door's user, and only for hosts that an approved manifest lists at this moment; device certificates and
-the status go to root alone. The CA's key is used here and nowhere else, and is never part of an answer.
+Leaves go to the door's user, and only for hosts that an approved manifest lists at this moment; the leaf for the gateway's
+own name goes to enrolment's user alone; device certificates and the status go to root (and by gateway/pki/enrolment.py to
+devices). The CA's key is used here and in that module, and is never part of an answer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.ipc.messages import AskStatus, SignDevice, Signed, SignLeaf, Status
 from gateway.pki import issue
 from gateway.pki.ca import Authority
 from gateway.registry import RegistryError, RegistryFile
+from gateway.standard.enrolment import HOST
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +38,13 @@ class Signer:
         door_uid: int,
         now: Callable[[], datetime],
         clock: Callable[[], float] = monotonic,
+        *,
+        enrolment_uid: int = ROOT,
     ) -> None:
         self._authority = authority
         self._registry = registry
         self._door_uid = door_uid
+        self._enrolment_uid = enrolment_uid
         self._now = now
         self._clock = clock
         self._tokens = SIGNATURES_AT_ONCE
@@ -79,19 +84,26 @@ class Signer:
             self.devices += 1
             log.info("signed a device certificate for %s, serial %x", message.device, certificate.serial_number)
         else:
-            if uid not in (ROOT, self._door_uid):
-                raise issue.RequestError("leaves are signed for the door only")
-            try:
-                approved = self._registry.current().approved_names
-            except (RegistryError, ValueError) as error:
-                raise issue.RequestError(f"the registry cannot be read, so no host is approved: {error}") from error
-            if message.host not in approved:
-                raise issue.RequestError(f"{message.host!r} is in no approved manifest")
+            self._check_host(uid, message.host)
             self._take_token()
             certificate = issue.leaf(self._authority, message.host, message.csr, self._now())
             self.leaves += 1
             log.info("signed a leaf for %s, serial %x", message.host, certificate.serial_number)
         return certificate.public_bytes(Encoding.PEM)
+
+    def _check_host(self, uid: int, host: str) -> None:
+        if host == HOST:  # whatever a manifest says: the door must not pose as enrolment
+            if uid not in (ROOT, self._enrolment_uid):
+                raise issue.RequestError("the leaf for the gateway's own name is signed for enrolment only")
+            return
+        if uid not in (ROOT, self._door_uid):
+            raise issue.RequestError("leaves are signed for the door only")
+        try:
+            approved = self._registry.current().approved_names
+        except (RegistryError, ValueError) as error:
+            raise issue.RequestError(f"the registry cannot be read, so no host is approved: {error}") from error
+        if host not in approved:
+            raise issue.RequestError(f"{host!r} is in no approved manifest")
 
     def _take_token(self) -> None:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""The Unix socket where door and names get their listeners and ask who a device is.
+"""The Unix socket where door, enrolment and names get their listeners and ask who a device is.
 
 Written by hand on add_reader, because asyncio's transports cannot send descriptors. A worker's listener is in the sockmap
 exactly as long as its connection here. This module must never keep a copy of a listener that it handed over.
@@ -44,6 +44,8 @@ def slots(role: str, worker: int) -> dict[str, int]:
     """The sockmap slot of each of a worker's listeners."""
     if role == "names":
         return {"tcp4": Listener.TCP4, "tcp6": Listener.TCP6, "udp4": Listener.UDP4, "udp6": Listener.UDP6}
+    if role == "enrolment":
+        return {"tcp4": Listener.ENROL4, "tcp6": Listener.ENROL6}
     return {"tcp4": door_listener(worker, 4), "tcp6": door_listener(worker, 6)}
 
 
@@ -63,7 +65,7 @@ class Control:
     ) -> None:
         self._path = path
         self._interface = interface
-        self._workers = {"door": workers, "names": 1}
+        self._workers = {"door": workers, "enrolment": 1, "names": 1}
         self._map = listeners
         self._who = who
         self._status = status

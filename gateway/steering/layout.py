@@ -29,7 +29,7 @@ FLOW = struct.Struct("<16s16s2s2sI")
 GUARD_SETTINGS = struct.Struct("<QQQII")
 PORT = struct.Struct("<QIIQQQQ")
 SEAT = struct.Struct("<QII")
-SETTINGS = struct.Struct("<Q16s16s16s16s8s6Q4s4s4s4s4s5I")
+SETTINGS = struct.Struct("<Q16s16s16s16s8s8Q4s4s4s4s4s5I")
 
 KINDS = {Kind.UNKNOWN: 0, Kind.LOCAL: 1, Kind.STANDARD: 2, Kind.QUARANTINED: 3}
 
@@ -41,14 +41,16 @@ class Listener(IntEnum):
     UDP6 = 1
     TCP4 = 2
     TCP6 = 3
+    ENROL4 = 4
+    ENROL6 = 5
 
 
-LISTENERS = 132
+LISTENERS = 134
 
 
 def door_listener(worker: int, version: int) -> int:
     """The sockmap slot of a door worker's TCP listener, ``version`` 4 or 6."""
-    return 4 + 2 * worker + (version == 6)
+    return 6 + 2 * worker + (version == 6)
 
 
 def mac_number(mac: str) -> int:
@@ -124,6 +126,7 @@ def settings(config: Config, mac: str, link_local: IPv6Address | None, lan_index
         *rate(steering.packets_per_second, steering.packets_burst),
         *rate(steering.control_per_second, steering.control_burst),
         *rate(steering.strangers_per_second, steering.strangers_per_second),
+        *rate(steering.strangers_openings_per_second, steering.strangers_openings_per_second),
         config.dmz.ipv4.ip.packed,
         dmz4.network_address.packed,
         dmz4.netmask.packed,

@@ -1,4 +1,4 @@
-"""The listening sockets that steering makes for door and names. It must never accept or read from one."""
+"""The listening sockets that steering makes for door, enrolment and names. It must never accept or read from one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BACKLOG = 1024
 
 
 def make(role: str, interface: str, uid: int) -> dict[str, socket.socket]:
-    """Fresh sockets for one worker of ``role`` ("door" or "names"), by the names that ipc.messages.Listeners lists.
+    """Fresh sockets for one worker of ``role`` ("door", "enrolment", "names"), by the names that ipc.messages.Listeners lists.
 
     They answer for any address (IP_TRANSPARENT), are bound to the DMZ's interface so that no other network reaches them,
     and belong to ``uid``. Raises OSError.

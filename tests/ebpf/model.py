@@ -24,7 +24,7 @@ WRONG_FOR_ANYBODY = {
     *(R.MALFORMED, R.VLAN_TAG, R.ETHERTYPE, R.SPOOFED_MAC, R.SPOOFED_IP, R.FRAGMENT, R.IP_OPTIONS, R.EXTENSION_HEADER),
     *(R.ARP_CLAIM, R.ND_CLAIM, R.ROUTER_ADVERTISEMENT, R.DHCP_ANSWER),
 }
-STRANGERS_MAY = {R.PASS_DHCP, R.PASS_ARP, R.PASS_ND, R.PASS_PING}
+STRANGERS_MAY = {R.PASS_DHCP, R.PASS_ARP, R.PASS_ND, R.PASS_PING, R.PASS_NAMES, R.PASS_ENROLMENT}
 Address = IPv4Address | IPv6Address
 
 
@@ -72,6 +72,8 @@ class Model:
             raise AssertionError("the rules are not complete")
         if host.kind is Kind.UNKNOWN and reason not in WRONG_FOR_ANYBODY | STRANGERS_MAY:
             reason = R.UNKNOWN_DEVICE
+        if host.kind is Kind.UNKNOWN and reason is R.PASS_NAMES and self.by_tcp(frame):
+            reason = R.UNKNOWN_DEVICE
         if host.kind is Kind.LOCAL and reason in (R.PASS_DOOR, R.PASS_NAMES_FOREIGN):
             reason = R.LOCAL_ONLY
         if reason.passes:
@@ -79,6 +81,11 @@ class Model:
                 self.claims[address] = mac
                 self.held[host.slot] = self.held.get(host.slot, 0) + 1
         return reason
+
+    @staticmethod
+    def by_tcp(frame: bytes) -> bool:
+        """Whether a well-formed IP packet without options carries TCP."""
+        return frame[14 + 9 if frame[12:14] == b"\x08\x00" else 14 + 6] == 6
 
     def _frame(self, frame: bytes, mac: bytes, host: Host, wants: list[IPv6Address]) -> None:
         to, kind = frame[:6], int.from_bytes(frame[12:14], "big")
@@ -272,7 +279,8 @@ class Model:
         if port == 853:
             raise Verdict(R.DOT)
         if name == "tcp":
-            raise Verdict(R.TO_GATEWAY if here else R.PASS_DOOR)
+            ours = R.PASS_ENROLMENT if port == 443 else R.TO_GATEWAY
+            raise Verdict(ours if here else R.PASS_DOOR)
         if here:
             raise Verdict(R.PASS_NTP if port == 123 else R.TO_GATEWAY)
         known = {443: R.QUIC, 123: R.FOREIGN_NTP, 5353: R.FOREIGN_DNS, 5355: R.FOREIGN_DNS, 137: R.FOREIGN_DNS}

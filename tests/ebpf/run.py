@@ -104,9 +104,8 @@ def config(**steering: object) -> Config:
 def make_steering(**changes: object):  # type: ignore[no-untyped-def]
     from gateway.config import Steering
 
-    unlimited = dict.fromkeys(
-        ("packets_per_second", "packets_burst", "control_per_second", "control_burst", "strangers_per_second"), 1_000_000_000
-    )
+    limits = ("packets_per_second", "packets_burst", "control_per_second", "control_burst", "strangers_per_second")
+    unlimited = dict.fromkeys((*limits, "strangers_openings_per_second"), 1_000_000_000)
     return Steering(**{**unlimited, **changes})
 
 

@@ -246,7 +246,9 @@ ROWS = [
     Row("ping of the LAN", v4(LAN_HOST4) / ICMP(), R.TO_LAN),
     Row("TCP to the LAN, IPv6", v6(LAN_HOST6) / TCP(), R.TO_LAN),
     Row("the gateway's SSH", v4(OUR4) / TCP(dport=22), R.TO_GATEWAY),
-    Row("the gateway's pages", v4(OUR4) / TCP(dport=443), R.TO_GATEWAY),
+    Row("enrolment", v4(OUR4) / TCP(dport=443), R.PASS_ENROLMENT),
+    Row("enrolment over IPv6", v6(OUR6) / TCP(dport=443), R.PASS_ENROLMENT),
+    Row("another port of the gateway", v4(OUR4) / TCP(dport=444), R.TO_GATEWAY),
     Row("the gateway's WAN address", v4(run.WAN4) / TCP(dport=443), R.TO_GATEWAY),
     Row("the gateway's LAN address", v4(run.LAN4) / UDP(dport=53), R.TO_GATEWAY),
     Row("loopback", v4("127.0.0.1") / TCP(dport=80), R.TO_GATEWAY),
@@ -257,7 +259,16 @@ ROWS = [
     Row("v4-mapped", v6("::ffff:192.168.77.50") / TCP(dport=443), R.TO_GATEWAY),
     # other kinds
     Row("unknown: TCP", v4(WORLD4, UNKNOWN) / TCP(), R.UNKNOWN_DEVICE),
-    Row("unknown: DNS", v4(OUR4, UNKNOWN) / UDP(dport=53), R.UNKNOWN_DEVICE),
+    Row("unknown: our resolver", v4(OUR4, UNKNOWN) / UDP(dport=53), R.PASS_NAMES),
+    Row("unknown: our resolver, TCP", v4(OUR4, UNKNOWN) / TCP(dport=53), R.UNKNOWN_DEVICE),
+    Row("unknown: a foreign resolver", v4(WORLD4, UNKNOWN) / UDP(dport=53), R.UNKNOWN_DEVICE),
+    Row("unknown: enrolment", v4(OUR4, UNKNOWN) / TCP(dport=443), R.PASS_ENROLMENT),
+    Row("unknown: enrolment over IPv6", v6(OUR6, f"{PREFIX6}24", UNKNOWN[0]) / TCP(dport=443), R.PASS_ENROLMENT),
+    Row("unknown: ssh", v4(OUR4, UNKNOWN) / TCP(dport=22), R.UNKNOWN_DEVICE),
+    Row("unknown: HTTP", v4(OUR4, UNKNOWN) / TCP(dport=80), R.UNKNOWN_DEVICE),
+    Row("unknown: an approved name's address", v4(POOL4, UNKNOWN) / TCP(dport=443), R.UNKNOWN_DEVICE),
+    Row("unknown: the LAN side's pages", v4(run.LAN4, UNKNOWN) / TCP(dport=443), R.UNKNOWN_DEVICE),
+    Row("unknown: QUIC to enrolment", v4(OUR4, UNKNOWN) / UDP(dport=443), R.UNKNOWN_DEVICE),
     Row("unknown: time", v4(OUR4, UNKNOWN) / UDP(dport=123), R.UNKNOWN_DEVICE),
     Row("unknown: LAN", v4(LAN_HOST4, UNKNOWN) / TCP(), R.UNKNOWN_DEVICE),
     Row("unknown: TCP over IPv6", v6(WORLD6, f"{PREFIX6}24", UNKNOWN[0]) / TCP(), R.UNKNOWN_DEVICE),
@@ -267,16 +278,18 @@ ROWS = [
     Row("unknown: ND", ns(OUR6, src="fe80::24", mac=UNKNOWN[0]), R.PASS_ND),
     Row("stranger without lease: DHCP", dhcp(STRANGER[0]), R.PASS_DHCP),
     Row("stranger without lease: TCP", v4(WORLD4, STRANGER) / TCP(), R.SPOOFED_IP),
+    Row("stranger without lease: enrolment", v4(OUR4, STRANGER) / TCP(dport=443), R.SPOOFED_IP),
     Row("local: TCP", v4(WORLD4, LOCAL) / TCP(), R.LOCAL_ONLY),
     Row("local: TCP over IPv6", v6(WORLD6, f"{PREFIX6}23", LOCAL[0]) / TCP(), R.LOCAL_ONLY),
     Row("local: a foreign resolver", v4("8.8.8.8", LOCAL) / UDP(dport=53), R.LOCAL_ONLY),
+    Row("local: enrolment", v4(OUR4, LOCAL) / TCP(dport=443), R.PASS_ENROLMENT),
     Row("local: our resolver", v4(OUR4, LOCAL) / UDP(dport=53), R.PASS_NAMES),
     Row("local: time", v4(OUR4, LOCAL) / UDP(dport=123), R.PASS_NTP),
     Row("quarantined: TCP", v4(WORLD4, QUARANTINED) / TCP(), R.QUARANTINED),
     Row("quarantined: DHCP", dhcp(QUARANTINED[0]), R.QUARANTINED),
     Row("quarantined: IPv6", v6(OUR6, f"{PREFIX6}25", QUARANTINED[0]) / ICMPv6EchoRequest(), R.QUARANTINED),
 ]
-HANDED_OVER = {R.PASS_DOOR, R.PASS_NAMES, R.PASS_NAMES_FOREIGN}
+HANDED_OVER = {R.PASS_DOOR, R.PASS_ENROLMENT, R.PASS_NAMES, R.PASS_NAMES_FOREIGN}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
@@ -366,6 +379,23 @@ def test_invented_macs_share_one_allowance(home: Steer, send: run.Runner) -> Non
     assert seen == [R.PASS_DHCP] * 3 + [R.RATE_STRANGERS] * 2
     assert send(bytes(arp(UNKNOWN[2], mac=UNKNOWN[0]))).classified == R.RATE_STRANGERS.code
     assert send(bytes(arp())).passed
+
+
+def test_strangers_openings_have_an_allowance_of_their_own(home: Steer, send: run.Runner) -> None:
+    for packet in (v4(OUR4, UNKNOWN) / TCP(dport=443, flags="S"), v4(OUR4, UNKNOWN) / UDP(dport=53)):
+        limited(home, strangers_openings_per_second=2)
+        seen = [R.from_code(send(bytes(packet)).classified) for _ in range(3)]
+        assert seen == [seen[0]] * 2 + [R.RATE_STRANGERS]
+    # what belongs to a connection goes on, and so do admitted devices
+    assert send(bytes(v4(OUR4, UNKNOWN) / TCP(dport=443, flags="A"))).classified == R.PASS_ENROLMENT.code
+    assert send(bytes(v4(OUR4) / TCP(dport=443, flags="S"))).classified == R.PASS_ENROLMENT.code
+
+
+def test_an_admitted_device_pays_for_openings_to_enrolment(home: Steer, send: run.Runner) -> None:
+    limited(home, control_per_second=1, control_burst=2)
+    seen = [R.from_code(send(bytes(v4(OUR4) / TCP(dport=443, flags="S"))).classified) for _ in range(3)]
+    assert seen == [R.PASS_ENROLMENT, R.PASS_ENROLMENT, R.RATE_DEVICE]
+    limited(home)
 
 
 def limited(home: Steer, **steering: int) -> None:

@@ -130,6 +130,7 @@ SCENES = (
         lambda h, n: ["iodine", "-f", "-r", "-P", "secret", "-T", "TXT", layout.DMZ4, "t.tracker.example"],
         ("name-not-approved",),
         ("name-not-approved",),
+        ("name-not-approved",),
     ),
     Scene(
         "a ping with data in it",

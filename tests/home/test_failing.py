@@ -18,7 +18,7 @@ from tests.home.lab import layout
 from tests.home.sockets import Capture, socket_in
 from tests.home.watch import leaks_from_devices, leaks_to_internet
 
-PARTS = ("steering", "signer", "ledger", "courier", "names", "door-0", "door-1", "dhcp")
+PARTS = ("steering", "signer", "ledger", "courier", "names", "enrolment", "door-0", "door-1", "dhcp")
 ESSENTIAL = ("steering", "ledger", "courier", "doors")
 
 

@@ -21,7 +21,7 @@ from tests.home.https import DeviceClient
 from tests.home.lab import layout
 from tests.home.sockets import socket_in
 
-PROCESSES = ("door-0", "door-1", "ledger", "courier", "names", "signer", "steering")
+PROCESSES = ("door-0", "door-1", "ledger", "courier", "names", "enrolment", "signer", "steering")
 MESSAGES, WARM_UP, SENDERS = 50_000, 15_000, 8
 FLOOD = 1_000_000
 BYTES_PER_MESSAGE, BYTES_PER_PACKET = 80, 4

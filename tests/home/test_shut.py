@@ -40,7 +40,8 @@ def test_a_port_scan_of_everything_comes_to_nothing(here: Here) -> None:
     with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan:
         for target in (layout.FOREIGN4, here.facts["laptop"]["v4"], layout.DMZ4):
             done = run_in(layout.namespace(4), "nmap", "-n", "-Pn", "-sS", "-F", "--max-retries", "0", target, timeout=30)
-            assert "/tcp open" not in done.out, done.out
+            opened = [line for line in done.out.splitlines() if "/tcp" in line and " open " in line]
+            assert opened == [] or (target == layout.DMZ4 and [line.split()[0] for line in opened] == ["443/tcp"]), done.out
     assert leaks_to_internet(wan.frames, here) == []
     assert leaks_from_devices(lan.frames) == []
 
@@ -70,7 +71,7 @@ def test_the_door_has_no_way_out(here: Here) -> None:
         "        except OSError: pass\n"
     )
     targets = [(isp, here.facts["internet"]["v6"]), (here.facts["laptop"]["v4"], here.facts["laptop"]["v6"])]
-    for user in ("mudroom-door", "mudroom-names", "mudroom-signer", "mudroom-ledger"):
+    for user in ("mudroom-door", "mudroom-names", "mudroom-enrolment", "mudroom-signer", "mudroom-ledger"):
         with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan:
             for v4, v6 in targets:
                 run_in(layout.GATEWAY, "setpriv", "--reuid", user, "--clear-groups", "python3", "-c", probe, v4, v6)

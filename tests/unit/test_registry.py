@@ -341,3 +341,26 @@ def test_a_file_of_a_newer_version_is_left_alone(file: RegistryFile) -> None:
     with pytest.raises(RegistryError, match="newer Mudroom"), file.change():
         pass
     assert file.path.read_bytes() == before
+
+
+def test_a_key_that_was_revoked_once_stays_revoked(file: RegistryFile) -> None:
+    key = "ab" * 32
+    with file.change() as change:
+        change.admit(plug())
+        change.add_certificate("plug-1", Certificate("01", 1, key=key))
+        change.add_certificate("plug-1", Certificate("02", 2))
+    assert file.current().by_key.keys() == {key}, "what was signed by hand has no key to renew"
+    assert not file.current().by_key[key][1].revoked
+    with file.change() as change:
+        change.revoke("plug-1", "01")
+        change.add_certificate("plug-1", Certificate("03", 3, key=key))
+    assert file.current().by_key[key][1].revoked
+
+
+def test_a_key_belongs_to_one_device(file: RegistryFile) -> None:
+    with file.change() as change:
+        change.admit(plug(1))
+        change.admit(plug(2))
+        change.add_certificate("plug-1", Certificate("01", 1, key="ab" * 32))
+        with pytest.raises(RegistryError, match="another device's"):
+            change.add_certificate("plug-2", Certificate("02", 1, key="ab" * 32))

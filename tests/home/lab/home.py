@@ -174,6 +174,7 @@ def gateway_units() -> list[Unit]:
         ours("ledger", "ledger", user="mudroom-ledger"),
         ours("courier", "courier", user="mudroom-courier"),
         ours("names", "names", user="mudroom-names"),
+        ours("enrolment", "enrolment", user="mudroom-enrolment"),
         ours("door-0", "door", "--worker", "0", user="mudroom-door"),
         ours("door-1", "door", "--worker", "1", user="mudroom-door"),
         Unit(

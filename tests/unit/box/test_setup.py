@@ -107,7 +107,7 @@ def test_apply_names_what_changed_who_must_hear_and_what_is_restarted(places: Pl
     own(places, GOOD + "[door]\nworkers = 3\n")
     found = setup.decide(places, PORTS, store.own_ula(places))
     would = setup.preview(places, found, RENDERERS)
-    assert would.restarts == ("mudroom-steering.service", "mudroom-door@*.service")
+    assert would.restarts == ("mudroom-steering.service", "mudroom-signer.service", "mudroom-door@*.service")
     assert would.reloads == {Reload.DOORS}
     assert parse(places.in_force.read_text()).door.workers == 2
     did = setup.carry_out(places, found, RENDERERS, lambda _: [])

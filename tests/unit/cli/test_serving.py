@@ -45,6 +45,7 @@ def test_everything_else_is_the_whole_commands(words: list[str]) -> None:
 HEAVY = {"typer", "rich", "pyroute2", "bcc", "mitmproxy", "sqlite3", "cryptography"}
 NEEDS = {
     "names": set(),
+    "enrolment": {"cryptography"},
     "ledger": {"sqlite3"},
     "courier": {"cryptography"},  # it signs
     "signer": {"cryptography"},

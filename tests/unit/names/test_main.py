@@ -23,7 +23,7 @@ from gateway.ipc.frames import FrameReader, encode
 from gateway.ipc.messages import Attempt, Holder, Listeners, ToLedger, ToSteering, WhoIs
 from gateway.names.main import Approvals, serve
 from gateway.reasons import Reason
-from gateway.registry import Device, Kind, RegistryFile
+from gateway.registry import Device, Kind, PoolAddress, RegistryFile
 from tests.unit.names.test_server import listeners, receive
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "acme.mud.json"
@@ -57,6 +57,14 @@ def test_approvals_follow_the_registry(config: Config) -> None:
     with RegistryFile(config.paths.registry).change() as change:
         change.set_kind("plug", Kind.QUARANTINED)
     assert approvals.names_for("plug") == {}
+
+
+def test_the_gateways_own_name_is_everybodys_and_no_manifests(config: Config) -> None:
+    admit(config)
+    own = {"api.acme.example": PoolAddress("10.77.0.1", "fd4d:7564:726d:2::1")}
+    assert Approvals(config.paths.registry).names_for("plug")["api.acme.example"] != own["api.acme.example"]
+    assert Approvals(config.paths.registry, own).names_for("plug")["api.acme.example"] == own["api.acme.example"]
+    assert Approvals(config.paths.registry, own).names_for("forgotten") == own
 
 
 def test_a_registry_that_cannot_be_read_approves_nothing(config: Config, caplog: pytest.LogCaptureFixture) -> None:

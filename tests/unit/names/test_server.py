@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import pytest
@@ -64,11 +64,13 @@ async def receive(sock: socket.socket) -> tuple[bytes, str]:
 class House:
     """A resolver that serves, with what it was asked and what it counted."""
 
-    def __init__(self, whois: Callable[[str], Awaitable[Holder]] | None = None) -> None:
+    def __init__(
+        self, whois: Callable[[str], Awaitable[Holder]] | None = None, own: Mapping[str, PoolAddress] | None = None
+    ) -> None:
         self.tally = Tally()
         self.asked: list[str] = []
         self.ports: dict[str, int] = {}
-        self.resolver = Resolver(whois or self._whois, lambda device: NAMES if device == "plug" else {}, self.tally)
+        self.resolver = Resolver(whois or self._whois, lambda device: NAMES if device == "plug" else {}, self.tally, own)
 
     async def _whois(self, address: str) -> Holder:
         self.asked.append(address)
@@ -119,6 +121,21 @@ def test_the_holder_of_an_address_is_asked_for_once_a_second(monkeypatch: pytest
             await house.ask(question)
             assert house.asked == ["127.0.0.1"] * 2
             assert house.reasons() == [("plug", Reason.NAME_NOT_APPROVED, "tracker.example", 21)]
+
+    run(talk)
+
+
+@pytest.mark.parametrize(("mac", "answers"), [("02:00:00:00:00:09", 1), ("", 0)])
+def test_a_stranger_gets_the_gateways_own_name_and_no_other(mac: str, answers: int) -> None:
+    async def whois(address: str) -> Holder:
+        return Holder(1, "", mac)
+
+    async def talk() -> None:
+        own = {"mudroom.home.arpa": PoolAddress("10.77.0.1", "fd4d:7564:726d:2::1")}
+        async with House(whois, own).open() as house:
+            for name, count in (("mudroom.home.arpa", answers), ("api.acme.example", 0), ("www.mudroom.home.arpa", 0)):
+                reply, _ = await house.ask(bytes(DNSRecord.question(name).pack()))
+                assert len(DNSRecord.parse(reply).rr) == count, name
 
     run(talk)
 

@@ -7,7 +7,9 @@ import pytest
 from gateway.config import Config, Firewall, Forward, Lan
 from gateway.network import nft
 
-USERS = nft.uids({"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957}, time=958)
+USERS = nft.uids(
+    {"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957, "enrolment": 959}, time=958
+)
 
 
 def test_every_chain_of_ours_ends_in_a_counted_drop_or_has_nothing_to_refuse() -> None:
@@ -75,6 +77,8 @@ def test_only_flows_between_lan_and_wan_are_carried_past_the_chains() -> None:
 
 
 def test_without_a_time_service_no_rule_names_its_user() -> None:
-    without = nft.uids({"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957})
+    without = nft.uids(
+        {"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957, "enrolment": 959}
+    )
     assert "goto from_time\n" not in nft.render(Config(), without)
     assert "meta skuid 958 goto from_time" in nft.render(Config(), USERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.ipc.ask import NoAnswer, ask
-from gateway.ipc.messages import AskStatus, SignDevice, Signed, SignLeaf, Status
+from gateway.ipc.frames import encode
+from gateway.ipc.messages import AskStatus, Pair, Paired, Proof, Prove, SignDevice, Signed, SignLeaf, Status
+from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.service import uid_of
 
@@ -34,12 +37,16 @@ ASK = """
 import sys
 from pathlib import Path
 from gateway.ipc.ask import NoAnswer, ask
-from gateway.ipc.messages import AskStatus, SignDevice, Signed, SignLeaf, Status
+from gateway.ipc.messages import AskStatus, Enrol, Enrolled, Pair, Paired, Proof, Prove, SignDevice, Signed, SignLeaf, Status
 path, kind, name, csr = Path(sys.argv[1]), sys.argv[2], sys.argv[3], bytes.fromhex(sys.argv[4])
-question = {"leaf": SignLeaf(1, name, csr), "device": SignDevice(1, name, csr, 30), "status": AskStatus()}[kind]
+mac = "02:00:00:00:00:01"
+question = {
+    "leaf": SignLeaf(1, name, csr), "device": SignDevice(1, name, csr, 30), "status": AskStatus(),
+    "pair": Pair(1, name, mac, "MUDROOMSAFEBOOTS", 60), "prove": Prove(1, mac, bytes(32)), "enrol": Enrol(1, mac, csr, bytes(32)),
+}[kind]
 try:
-    answer = ask(path, question, Signed | Status)
-    print(answer.error or "signed" if isinstance(answer, Signed) else "status")
+    answer = ask(path, question, Signed | Status | Paired | Proof | Enrolled)
+    print(answer.error or "signed" if isinstance(answer, Signed) else type(answer).__name__.lower())
 except NoAnswer as error:
     print("no answer", error)
 """
@@ -115,6 +122,48 @@ def test_the_door_gets_leaves_for_approved_hosts_only(signer: Signer) -> None:
 def test_the_door_gets_nothing_else(signer: Signer) -> None:
     assert "root" in signer.ask_as("mudroom-door", "device", "plug-1")
     assert "no answer" in signer.ask_as("mudroom-door", "status", "")
+
+
+def test_enrolment_gets_its_own_leaf_and_what_it_relays(signer: Signer) -> None:
+    assert signer.ask_as("mudroom-enrolment", "leaf", "mudroom.home.arpa") == "signed"
+    assert "for the door only" in signer.ask_as("mudroom-enrolment", "leaf", HOST)
+    assert "for enrolment only" in signer.ask_as("mudroom-door", "leaf", "mudroom.home.arpa")
+    assert signer.ask_as("mudroom-enrolment", "prove", "") == "proof"
+    assert signer.ask_as("mudroom-enrolment", "enrol", "") == "enrolled"
+    for kind, name in (("pair", "plug-1"), ("device", "plug-1"), ("status", "")):
+        answer = signer.ask_as("mudroom-enrolment", kind, name)
+        assert "no answer" in answer or "root" in answer
+
+
+def test_the_door_neither_pairs_nor_enrols(signer: Signer) -> None:
+    for kind in ("pair", "prove", "enrol"):
+        assert "no answer" in signer.ask_as("mudroom-door", kind, "plug-1")
+
+
+def test_the_owner_pairs_and_whoever_leaves_ends_it(signer: Signer) -> None:
+    question = Pair(4, "plug-1", "02:00:00:00:00:01", "MUDROOMSAFEBOOTS", 60)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as owner:
+        owner.connect(str(signer.socket))
+        owner.sendall(encode(question))
+        waits(signer, "plug-1")
+        assert "already" in ask(signer.socket, question, Paired).error
+        proof = ask(signer.socket, Prove(5, "02:00:00:00:00:01", bytes(32)), Proof)
+        assert (proof.reason, len(proof.proof)) == (-1, 32)
+    waits(signer, "none")
+    assert ask(signer.socket, Prove(5, "02:00:00:00:00:01", bytes(32)), Proof).reason == Reason.ENROLMENT_WAITING.code
+
+
+def waits(signer: Signer, name: str) -> None:
+    deadline = time.monotonic() + 5
+    while ask(signer.socket, AskStatus(), Status).facts["waiting for their device"] != name:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_code_that_nobody_proves_ends_with_words(signer: Signer) -> None:
+    answer = ask(signer.socket, Pair(4, "plug-1", "02:00:00:00:00:01", "MUDROOMSAFEBOOTS", 1), Paired)
+    assert not answer.chain
+    assert "did not ask" in answer.error
 
 
 def test_others_get_nothing_at_all(signer: Signer) -> None:

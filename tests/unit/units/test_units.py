@@ -16,7 +16,7 @@ DAEMONS = set(SERVICES) - ONE_SHOT
 DNSMASQ = {"mudroom-dhcp.service", "mudroom-lan.service"}
 # Root, and why: see the comment in each
 ROOT = ONE_SHOT | {"mudroom-steering.service", "mudroom-console@.service"}
-ALONE = {"mudroom-door@.service", "mudroom-names.service", "mudroom-signer.service", "mudroom-ledger.service"}
+ALONE = {f"mudroom-{name}.service" for name in ("door@", "names", "enrolment", "signer", "ledger")}
 EVERY_FENCE = {
     "NoNewPrivileges": "yes", "LockPersonality": "yes", "RestrictRealtime": "yes", "RestrictSUIDSGID": "yes",
     "ProtectSystem": "strict",
@@ -33,7 +33,7 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
         f"mudroom-{name}.service"
         for name in (
             "closed", "setup", "network", "clock", "clock-keep", "steering", "signer", "ledger", "courier", "names", "door@",
-            "dhcp", "lan", "console@",
+            "enrolment", "dhcp", "lan", "console@",
         )
     }  # fmt: skip
     assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier")}
@@ -103,7 +103,7 @@ def test_who_needs_no_network_has_none(name: str) -> None:
     assert unit.last("Service", "PrivateNetwork") == "yes"
     assert unit.last("Service", "RestrictAddressFamilies") == "AF_UNIX"
     assert unit.last("Service", "IPAddressDeny") == "any"
-    if name in ("mudroom-door@.service", "mudroom-names.service"):
+    if name in ("mudroom-door@.service", "mudroom-names.service", "mudroom-enrolment.service"):
         assert (unit.last("Service", "PrivateUsers"), unit.last("Service", "PrivatePIDs")) == ("yes", "yes")
     assert unit.last("Service", "NoExecPaths").split() == ["/", "/tmp", "/var/tmp", "/dev/shm"]
 
