@@ -131,6 +131,11 @@ class Offer:
     differences: tuple[Difference, ...] = ()
 
 
+# Made with the module, on one thread: msgspec (0.22) makes a type's decoder at its first use, and threads that meet there crash.
+_version_of = msgspec.json.Decoder(_Version).decode
+_registry_of = msgspec.json.Decoder(Registry).decode
+
+
 @dataclass(frozen=True)
 class Home:
     """A registry with the look-ups that the processes need; never changes once made."""
@@ -234,8 +239,8 @@ class RegistryFile:
     def _read(self) -> Registry:
         try:
             content = self.path.read_bytes()
-            version = msgspec.json.decode(content, type=_Version).version
-            registry = msgspec.json.decode(content, type=Registry) if version <= VERSION else None
+            version = _version_of(content).version
+            registry = _registry_of(content) if version <= VERSION else None
         except (OSError, msgspec.DecodeError, ValueError) as error:
             raise RegistryError(f"{self.path}: {error}; restore it from a backup or remove it to start afresh") from error
         if registry is None:

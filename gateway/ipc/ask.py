@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import msgspec
 
 from gateway.ipc.frames import FrameReader, encode
+
+
+_making = threading.Lock()  # msgspec (0.22) makes a type's decoder at its first use, and threads that meet there crash
 
 
 class NoAnswer(OSError):
@@ -17,6 +21,8 @@ class NoAnswer(OSError):
 def ask[T: msgspec.Struct](path: Path, question: msgspec.Struct, answer: type[T], timeout: float = 5.0) -> T:
     """Send ``question`` to the service at ``path`` and return its answer. ``timeout`` in seconds. Raises NoAnswer."""
     reader = FrameReader()
+    with _making:
+        decoder = msgspec.msgpack.Decoder(answer)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
             sock.settimeout(timeout)
@@ -27,7 +33,7 @@ def ask[T: msgspec.Struct](path: Path, question: msgspec.Struct, answer: type[T]
                 if not data:
                     raise NoAnswer(f"{path}: the service ended the conversation; its log says why")
                 if payloads := reader.feed(data):
-                    return msgspec.msgpack.decode(payloads[0], type=answer)
+                    return decoder.decode(payloads[0])
     except (OSError, ValueError) as error:
         if isinstance(error, NoAnswer):
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -364,3 +366,28 @@ def test_a_key_belongs_to_one_device(file: RegistryFile) -> None:
         change.add_certificate("plug-1", Certificate("01", 1, key="ab" * 32))
         with pytest.raises(RegistryError, match="another device's"):
             change.add_certificate("plug-2", Certificate("02", 1, key="ab" * 32))
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+FIRST_LOOK = """
+import sys, threading
+from pathlib import Path
+from gateway.registry import RegistryFile
+sys.setswitchinterval(1e-7)
+start = threading.Barrier(8)
+def look():
+    start.wait()
+    RegistryFile(Path(sys.argv[1])).current()
+threads = [threading.Thread(target=look) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_threads_may_look_for_the_first_time_together(file: RegistryFile) -> None:
+    """`mudroom doctor` does. A process of its own each time, for the crash (every other time) was of the first look only."""
+    approved(file)
+    for _ in range(8):
+        done = subprocess.run([sys.executable, "-c", FIRST_LOOK, str(file.path)], capture_output=True, text=True)
+        assert done.returncode == 0, (done.returncode, done.stderr)
