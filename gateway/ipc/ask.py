@@ -10,7 +10,6 @@ import msgspec
 
 from gateway.ipc.frames import FrameReader, encode
 
-
 _making = threading.Lock()  # msgspec (0.22) makes a type's decoder at its first use, and threads that meet there crash
 
 
