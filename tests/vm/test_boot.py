@@ -64,7 +64,7 @@ def test_the_console_says_where_the_box_is_and_how_to_begin(first: Boot, vm: Sce
 def test_at_rest_it_uses_no_more_memory_than_asked(vm: Scene) -> None:
     """350 MiB of 1.5 GiB, by the least of a few looks: a drawing of the console may pass by."""
     assert "[never]" in vm.guest.run("cat", "/sys/kernel/mm/transparent_hugepage/enabled").out
-    assert int(vm.guest.run("cat", "/proc/sys/vm/min_free_kbytes").out) == 16384
+    assert int(vm.guest.run("cat", "/proc/sys/vm/min_free_kbytes").out) == 8192
     told = vm.guest.script("for look in 1 2 3 4 5; do free -m; sleep 2; done").out
     used = [int(line.split()[2]) for line in told.splitlines() if line.startswith("Mem:")]
     print(f"\nvm: MiB used: {used}")
