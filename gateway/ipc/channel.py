@@ -39,6 +39,14 @@ def encode(message: msgspec.Struct) -> bytes:
     return _LENGTH.pack(len(payload)) + payload
 
 
+def decoded(decoder: msgspec.msgpack.Decoder[Any], payload: bytes) -> Any:
+    """The message that ``payload`` holds. Raises FrameError."""
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the latter, no kin of the former, for text that is not UTF-8
+        raise FrameError(str(error)) from None
+
+
 class FrameReader:
     """Bytes in, whole payloads out; never holds more than one frame beyond what it was fed."""
 
@@ -95,8 +103,8 @@ class Channel(asyncio.Protocol):
             return  # cut off; what it had sent already counts for nothing
         try:
             for payload in self._reader.feed(data):
-                self._receive(self, self._decoder.decode(payload))
-        except (FrameError, msgspec.DecodeError) as error:
+                self._receive(self, decoded(self._decoder, payload))
+        except FrameError as error:
             log.error("cut off a peer (uid %d): %s", self.uid, error)
             self.close()
 
