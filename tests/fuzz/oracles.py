@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from gateway.standard.problem import problem, status_for
 from gateway.standard.refusal import MAX_DETAIL, MAX_POINTER, MAX_POINTERS, Refusal
 
 JSON_WORDS = (
-    '"', "{", "}", "[", "]", ":", ",", "true", "false", "null", "-0", "0.1", "1e400", "1e-7", "9007199254740991", "9007199254740992",
+    '"', "{", "}", "[", "]", ":", ",", "true", "false", "null", "-0", "0.1", "1e400", "1e-7", "9007199254740991",
+    "9007199254740992",
     "\\u0000", "\\ud800", "\\ud83d\\ude00", "\\/", "NaN", "Infinity", "\ufeff", "\ufffe", "\u200b", "e\u0301",
 )  # fmt: skip
 
@@ -38,7 +40,7 @@ def cuts(stream: bytes, seed: int) -> Iterator[list[bytes]]:
     yield [stream[at : at + 1] for at in range(len(stream))]
     draw = random.Random(seed)
     places = sorted({0, len(stream), *(draw.randrange(len(stream) + 1) for _ in range(3))})
-    yield [stream[start:end] for start, end in zip(places, places[1:], strict=False)]
+    yield [stream[start:end] for start, end in itertools.pairwise(places)]
 
 
 def same_however_cut[Result](stream: bytes, seed: int, read: Callable[[list[bytes]], Result]) -> Result:

@@ -10,7 +10,8 @@ from tests.fuzz.manifests import CHOICES
 from tests.fuzz.oracles import JSON_WORDS, canonical, sound_refusal
 
 WORDS = (
-    *JSON_WORDS, '"ce":1', '"type":"back"', '"payload":{"b":true}', '"title":', '"detail":', '"status":422', '"pointers":["/payload/x"]',
+    *JSON_WORDS, '"ce":1', '"type":"back"', '"payload":{"b":true}', '"title":', '"detail":', '"status":422',
+    '"pointers":["/payload/x"]',
     '"type":"urn:mudroom:refusal:required-withheld"',
 )  # fmt: skip
 KINDS = [

@@ -8,8 +8,10 @@ from tests.fuzz.oracles import same_however_cut
 
 LIMITS = Limits(head_bytes=512, header_count=8, body_bytes=256)
 WORDS = (
-    "POST ", "GET ", " HTTP/1.1", "\r\n", "\r\n\r\n", "Host: a.example\r\n", "Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n",
-    "Connection: close\r\n", "Connection: keep-alive\r\n", "Upgrade: h2c\r\n", "Expect: 100-continue\r\n", "\r\n ", " :", "0\r\n\r\n",
+    "POST ", "GET ", " HTTP/1.1", "\r\n", "\r\n\r\n", "Host: a.example\r\n", "Content-Length: 2\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Connection: close\r\n", "Connection: keep-alive\r\n", "Upgrade: h2c\r\n", "Expect: 100-continue\r\n", "\r\n ", " :",
+    "0\r\n\r\n",
     "HTTP/1.0", "/.well-known/clear-envelope/v1/messages/a", "\n", "\r", "\x00", "PRI * HTTP/2.0",
 )  # fmt: skip
 Result = tuple[list[Request], tuple[Reason, int] | None]

@@ -9,7 +9,8 @@ from tests.fuzz.oracles import same_however_cut
 LIMITS = Limits(head_bytes=512, header_count=8, body_bytes=256)
 WORDS = (
     "HTTP/1.1 200 OK\r\n", "HTTP/1.1 204 \r\n", "HTTP/1.1 100 Continue\r\n", "\r\n\r\n", "Content-Length: 2\r\n",
-    "Transfer-Encoding: chunked\r\n", "Content-Type: application/clear-envelope+json\r\n", "Connection: close\r\n", "0\r\n\r\n", "2\r\n{}\r\n",
+    "Transfer-Encoding: chunked\r\n", "Content-Type: application/clear-envelope+json\r\n", "Connection: close\r\n",
+    "0\r\n\r\n", "2\r\n{}\r\n",
     "ffffffff\r\n", ";x=y\r\n", "HTTP/1.0", "\n", "\r", "\x00", " :", "\r\n ",
 )  # fmt: skip
 Result = tuple[Response | None, tuple[Reason, int] | None]

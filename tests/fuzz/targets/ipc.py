@@ -15,8 +15,10 @@ LINKS = [
     messages.FromSigner, messages.ToSteering, messages.FromSteering, messages.AskStatus, messages.Status,
 ]  # fmt: skip
 WORDS = (
-    b"\xa6Submit", b"\xa7Refused", b"\xa7Attempt", b"\xa8Counters", b"\xa7Outcome", b"\xa7Deliver", b"\xa9Delivered", b"\xa8Deferred",
-    b"\xa8SignLeaf", b"\xaaSignDevice", b"\xa6Signed", b"\xa8Register", b"\xa9Listeners", b"\xa5WhoIs", b"\xa6Holder", b"\xa9AskStatus",
+    b"\xa6Submit", b"\xa7Refused", b"\xa7Attempt", b"\xa8Counters", b"\xa7Outcome", b"\xa7Deliver", b"\xa9Delivered",
+    b"\xa8Deferred",
+    b"\xa8SignLeaf", b"\xaaSignDevice", b"\xa6Signed", b"\xa8Register", b"\xa9Listeners", b"\xa5WhoIs", b"\xa6Holder",
+    b"\xa9AskStatus",
     b"\xa6Status", b"\xc4\x01a", b"\xd9\x20", b"\xcf", b"\xdd\xff\xff\xff\xff", b"\xa1\xff",
 )  # fmt: skip
 MAX_FRAME = 4096

@@ -9,9 +9,12 @@ from gateway.standard.schema import MAX_DEPTH
 from tests.fuzz.oracles import JSON_WORDS
 
 WORDS = (
-    *JSON_WORDS, "ietf-mud:mud", "mud-version", "mud-url", "extensions", "clear-envelope", "version", "vendor", "name", "contact",
-    "support-end", "terms", "hosts", "messages", "title", "purpose", "direction", "from-device", "to-device", "host", "rate", "payload",
-    "type", "object", "properties", "required", "array", "items", "maxItems", "string", "enum", "maxLength", "integer", "minimum",
+    *JSON_WORDS, "ietf-mud:mud", "mud-version", "mud-url", "extensions", "clear-envelope", "version", "vendor", "name",
+    "contact",
+    "support-end", "terms", "hosts", "messages", "title", "purpose", "direction", "from-device", "to-device", "host",
+    "rate", "payload",
+    "type", "object", "properties", "required", "array", "items", "maxItems", "string", "enum", "maxLength", "integer",
+    "minimum",
     "maximum", "multipleOf", "unit", "number", "boolean", "time", "grain", "https://a.example/", "xn--a.example",
 )  # fmt: skip
 
