@@ -1,7 +1,8 @@
-"""A device's connection: the first two bytes choose where the rest is cut."""
+"""A device's connection, up to the message type that a request names: the first two bytes choose where the rest is cut."""
 
 from __future__ import annotations
 
+from gateway.door.request import message_type
 from gateway.http1 import Limits, Request, RequestParser, Violation, render_request
 from gateway.reasons import Reason
 from tests.fuzz.oracles import same_however_cut
@@ -32,6 +33,12 @@ def check(data: bytes) -> None:
         (again,), nothing = read([written])
         assert nothing is None
         assert (again.method, again.target, again.body) == (request.method, request.target, request.body)
+        try:
+            name = message_type(request, "a.example")
+        except Violation as violation:
+            assert violation.status in {404, 405, 415, 421}
+        else:
+            assert request.target.endswith("/messages/" + name)
 
 
 def read(pieces: list[bytes]) -> Result:

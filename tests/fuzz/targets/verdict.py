@@ -1,4 +1,4 @@
-"""A vendor host's whole response, from bytes to what the ledger is told: the first byte chooses the manifest, the second a claim."""
+"""A vendor's whole response, from bytes to what the ledger is told: the first byte chooses the manifest, the second a claim."""
 
 from __future__ import annotations
 
