@@ -70,6 +70,10 @@ test-vm: forge ## build the image (or reuse it where nothing changed), boot it, 
 test-unit: setup ## the tests that need neither namespaces nor eBPF
 	@$(PYTHON) -m pytest tests/unit
 
+.PHONY: fuzz
+fuzz: setup ## fuzz the parsers of foreign bytes, a minute each (ARGS="ijson --seconds 600" one of them for longer)
+	@$(PYTHON) -m tests.fuzz $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure steering and proxy against named peers (ten minutes; docs/benchmarks.md)
 	@$(PYTHON) -m tests.bench

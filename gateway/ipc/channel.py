@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import msgspec
 
-from gateway.ipc.frames import FrameError, FrameReader, encode
+from gateway.ipc.frames import FrameError, FrameReader, decoded, encode
 from gateway.ipc.inherited import given
 from gateway.service import GROUP
 
@@ -57,8 +57,8 @@ class Channel(asyncio.Protocol):
             return  # cut off; what it had sent already counts for nothing
         try:
             for payload in self._reader.feed(data):
-                self._receive(self, self._decoder.decode(payload))
-        except (FrameError, msgspec.DecodeError) as error:
+                self._receive(self, decoded(self._decoder, payload))
+        except FrameError as error:
             log.error("cut off a peer (uid %d): %s", self.uid, error)
             self.close()
 

@@ -6,6 +6,7 @@ A command that asks one question (``ask``) needs no more than this.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,14 @@ def encode(message: msgspec.Struct) -> bytes:
     """One message as a frame."""
     payload = _encoder.encode(message)
     return _LENGTH.pack(len(payload)) + payload
+
+
+def decoded(decoder: msgspec.msgpack.Decoder[Any], payload: bytes) -> Any:
+    """The message that ``payload`` holds. Raises FrameError."""
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the latter, no kin of the former, for text that is not UTF-8
+        raise FrameError(str(error)) from None
 
 
 class FrameReader:

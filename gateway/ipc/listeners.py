@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from gateway.ipc.frames import FrameError, FrameReader, encode
+from gateway.ipc.frames import FrameError, FrameReader, decoded, encode
 from gateway.ipc.messages import Holder, Listeners, Register, WhoIs
 
 MAX_FRAME = 65536
@@ -87,7 +87,7 @@ class Registration:
                 if not data:
                     raise ConnectionError("steering closed the link")
                 for payload in self._reader.feed(data):
-                    message = self._decoder.decode(payload)
+                    message = decoded(self._decoder, payload)
                     if isinstance(message, Holder):
                         future = self._waiting.get(message.ref)
                         if future is not None and not future.done():
@@ -104,7 +104,7 @@ class Registration:
                     sock.close()
         except (BlockingIOError, InterruptedError):
             return
-        except (FrameError, msgspec.DecodeError, OSError) as error:
+        except (FrameError, OSError) as error:
             self._end(error)
 
     def _end(self, error: Exception | None = None) -> None:

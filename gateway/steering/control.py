@@ -17,7 +17,7 @@ import msgspec
 
 from gateway import service
 from gateway.ipc.channel import peer_uid, share
-from gateway.ipc.frames import FrameError, FrameReader, encode
+from gateway.ipc.frames import FrameError, FrameReader, decoded, encode
 from gateway.ipc.messages import AskStatus, Holder, Listeners, Message, Register, Status, WhoIs
 from gateway.steering import sockets
 from gateway.steering.layout import Listener, door_listener
@@ -145,10 +145,10 @@ class Control:
                 self._drop(peer)
                 return
             for payload in peer.reader.feed(data):
-                self._serve(peer, self._decoder.decode(payload))
+                self._serve(peer, decoded(self._decoder, payload))
         except (BlockingIOError, InterruptedError):
             return
-        except (FrameError, msgspec.DecodeError, Refusal, OSError, LookupError) as error:
+        except (FrameError, Refusal, OSError, LookupError) as error:
             log.error("cut off a peer (uid %d): %s", peer.uid, error)
             self._drop(peer)
 

@@ -92,6 +92,35 @@ def test_a_type_outside_the_link_cuts_the_peer_off(tmp_path: Path) -> None:
     assert run_server(tmp_path, None, talk) == []
 
 
+def test_a_payload_that_does_not_decode_is_a_breach_of_the_framing() -> None:
+    decoder = msgspec.msgpack.Decoder(AskStatus | WhoIs)
+    for payload in (
+        b"",
+        b"\xc1",
+        b"\x93\xa5WhoIs\x01\xa1\xff",
+        b"\x93\xa5WhoIs\x01\xa1a" + b"\x00",
+        b"\x91\xa1\xff",
+        b"\x91" * 9999,
+    ):
+        with pytest.raises(ipc.FrameError):
+            ipc.decoded(decoder, payload)
+
+
+def test_text_that_is_not_utf8_cuts_the_peer_off_and_is_no_fault_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def talk(path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(path))
+            payload = b"\x93\xa5WhoIs\x01\xa1\xff"  # a question whose address is one byte that starts no character
+            sock.sendall(len(payload).to_bytes(4) + payload)
+            assert sock.recv(10) == b""
+
+    assert run_server(tmp_path, None, talk) == []
+    assert [record.name for record in caplog.records if record.levelname == "ERROR"] == ["gateway.ipc.channel"]
+
+
 def test_a_peer_of_another_uid_is_cut_off(tmp_path: Path) -> None:
     import os
 

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from gateway.http1 import Limits, RequestParser, ResponseParser, render_request, render_response
 from gateway.standard.envelope import MEDIA_TYPE, PATH_PREFIX, outgoing
 from gateway.standard.judge import Judge
 from gateway.standard.manifest import parse_manifest
+from tests.bench.judge import microseconds
 from tests.unit.standard.conftest import SAMPLES
 
-ROUNDS, CALLS = 5, 10_000
-
-
-def microseconds(work: Callable[[], object]) -> float:
-    """The best mean of a few rounds, in CPU time."""
-    best = float("inf")
-    for _ in range(ROUNDS):
-        start = time.process_time_ns()
-        for _ in range(CALLS):
-            work()
-        best = min(best, (time.process_time_ns() - start) / CALLS / 1000)
-    return best
+CALLS = 10_000
 
 
 def main() -> None:
@@ -57,7 +46,7 @@ def main() -> None:
         }
         print(f"{vendor}: {len(body)} bytes of envelope, {len(request)} of request")
         for name, work in steps.items():
-            print(f"  {name:20}{microseconds(work):6.1f} µs")
+            print(f"  {name:20}{microseconds(work, CALLS):6.1f} µs")
 
 
 if __name__ == "__main__":
