@@ -206,6 +206,7 @@ def test_without_a_door_nothing_is_reached_and_with_a_new_one_it_is(wire: Wire) 
 
 def test_a_listener_that_closes_is_steered_to_no_more(wire: Wire) -> None:
     async def work(door: Registration) -> None:
+        await asyncio.to_thread(ask, wire.socket, AskStatus(), Status)  # who answers this has closed its own copy of the listener
         door.listeners.pop("tcp4").close()  # the registration stands; the kernel clears the sockmap by itself
         with pytest.raises(TimeoutError):
             await asyncio.to_thread(wire.from_device, WORLD[4], 443, timeout=1)
