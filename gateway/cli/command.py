@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import box, claims, console, devices, doctor, networks, serve, settings, status, traffic
+from gateway.cli import box, claims, console, devices, doctor, judging, networks, serve, settings, status, traffic
 from gateway.cli.state import State
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("claim")(claims.claim)
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
 app.add_typer(traffic.ledger_app, name="ledger")
+app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")
 app.add_typer(settings.app, name="config")

@@ -20,7 +20,7 @@ _EAST_ASIAN = frozenset("、。「」『』・！？（）：；，～％〜《�
 # Letters that look like Latin ones (UTS #39 confusables, the single letters among them).
 _CYRILLIC_LOOKALIKES = frozenset("асԁеһіјӏорԛѕѵԝхуАВЕНІЈКМОРԚЅТԜХУ")
 _GREEK_LOOKALIKES = frozenset("αγικνορτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧϲϳ")
-_UNITS = frozenset("ΩΔ")  # Greek letters that stand in Latin words: kΩ, ΔT
+_UNITS = frozenset("ΩΔμ")  # Greek letters that stand in Latin words: kΩ, ΔT, μT
 
 
 @cache

@@ -41,9 +41,9 @@ def test_every_string_has_a_length_and_a_longer_one_costs_more(text: str) -> Non
 
 def test_what_people_write_is_cheaper_than_noise() -> None:
     for written in ("The filter needs to be changed", "Die Tür zum Garten ist offen", "Température de la cuisine", "battery low"):
-        noise = secrets.token_urlsafe(len(written))[: len(written)]
-        assert code_length(written, 64) < 4.4 * len(written)
-        assert code_length(noise, 64) > 5.2 * len(noise)
+        assert code_length(written, 64) < 5 * len(written)
+        noise = [secrets.token_urlsafe(len(written))[: len(written)] for _ in range(50)]
+        assert sum(code_length(text, 64) for text in noise) / 50 > 1.5 * code_length(written, 64)
 
 
 def test_random_texts_are_charged_what_they_carry() -> None:
