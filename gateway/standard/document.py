@@ -20,7 +20,7 @@ from gateway.standard.refusal import MAX_POINTER, bounded, token
 
 # Bits of one kind from which a document counts as not readable. Real payloads hold honest names, versions and serial numbers
 # of some hundred bits, so that a limit at what a short key takes would mostly find those.
-LIMIT = 160.0
+LIMIT = 170.0
 MAX_LINE = 8 * 1024 * 1024  # bytes
 
 _ALL_NAMES = 72.0  # bits of models, codes and short names together: they tell what a product is, and could be declared as choices

@@ -76,9 +76,9 @@ def _opaque(text: str) -> tuple[Opaque, ...]:
         plain = unquote(text, errors="replace")
         if plain.isprintable() and "\ufffd" not in plain:
             text = plain
-    escapes = text.count("\\u") + text.count("\\x")
-    if escapes >= 4:
-        return (Opaque(min(10.0 * escapes, 4.0 * len(text)), "escapes spelled out in a text", text),)
+    long, short = text.count("\\u"), text.count("\\x")
+    if long + short >= 4:
+        return (Opaque(min(15.0 * long + 8.0 * short, 4.0 * len(text)), "escapes spelled out in a text", text),)
     if _network(text):
         return (Opaque(4 * _NAME, "addresses of the network", text),)
     punctuated = _punctuated(text)

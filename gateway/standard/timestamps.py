@@ -56,7 +56,7 @@ def hidden(times: list[Time]) -> float:
         gap = one.seconds - before.seconds
         if gap > FAR and gap % 3600 and gap not in gaps:
             gaps.add(gap)
-            bits += math.log2(gap) - 6 + one.digits * math.log2(10)
+            bits += math.log2(gap) - 2 + one.digits * math.log2(10)
         elif one.digits > 3:
             bits += 2.0
     return bits
