@@ -147,7 +147,9 @@ def _punctuated(text: str) -> Opaque | None:
     marks = [c for c in text if not c.isalnum() and c != " "]
     kinds = set(marks)
     odd = len(kinds & _ODD)
-    if 7 * len(marks) < len(text) or not (odd >= 4 or (odd >= 2 and len(kinds) >= 7 and " " not in text)):
+    if 7 * len(marks) < len(text) or not (
+        odd >= 4 or (" " not in text and ((odd >= 2 and len(kinds) >= 6) or (odd and len(kinds) >= 8)))
+    ):
         return None
     return Opaque(6.0 * _surprises(text), "letters and punctuation in no readable order", text)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
-import secrets
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,13 @@ from gateway.cli.command import app
 from gateway.cli.judging import lines
 from gateway.standard import spelling_out, timestamps
 from gateway.standard.document import MAX_LINE, judged, line_judged
+
+DICE = random.Random(7)  # secrets that are the same at each run
+
+
+def urlsafe(size: int) -> str:
+    return base64.urlsafe_b64encode(DICE.randbytes(size)).decode()
+
 
 PLAIN: dict[str, Any] = {
     "device": {"name": "Kitchen plug", "model": "HWE-P1", "firmware": "3.2.1", "mac": "00:11:32:aa:5e:01", "online": True},
@@ -50,20 +58,20 @@ def test_an_honest_document_can_be_read() -> None:
 
 def instant() -> str:
     """Any microsecond of fifteen years."""
-    when = datetime(2010, 1, 1, tzinfo=UTC) + timedelta(microseconds=secrets.randbelow(15 * 365 * 86_400 * 10**6))
+    when = datetime(2010, 1, 1, tzinfo=UTC) + timedelta(microseconds=DICE.randrange(15 * 365 * 86_400 * 10**6))
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @pytest.mark.parametrize(
     ("value", "worst"),
     [
-        (secrets.token_urlsafe(40), "/note"),
-        ([secrets.token_hex(16), secrets.token_hex(16)], "/note"),
-        (["".join(secrets.choice("ABCDEFGHJKMNPQRSTVWXYZ23456789") for _ in range(9)) + "k1" for _ in range(6)], "/note"),
-        ([secrets.randbelow(2**31 - 2**30) + 3 * 2**30 for _ in range(16)], "/note"),
-        ([secrets.randbelow(2**53) * 1e90 for _ in range(8)], "/note"),
-        ({secrets.token_hex(12): "ok", secrets.token_hex(12): True}, "/note"),
-        ([f"{secrets.randbelow(30)}.{secrets.randbelow(256)}.{100 + secrets.randbelow(156)}" for _ in range(14)], "/note"),
+        (urlsafe(40), "/note"),
+        ([DICE.randbytes(16).hex(), DICE.randbytes(16).hex()], "/note"),
+        (["".join(DICE.choice("ABCDEFGHJKMNPQRSTVWXYZ23456789") for _ in range(9)) + "k1" for _ in range(6)], "/note"),
+        ([DICE.randrange(2**31 - 2**30) + 3 * 2**30 for _ in range(16)], "/note"),
+        ([DICE.randrange(2**53) * 1e90 for _ in range(8)], "/note"),
+        ({DICE.randbytes(12).hex(): True for _ in range(3)}, "/note"),
+        ([f"{DICE.randrange(30)}.{DICE.randrange(256)}.{100 + DICE.randrange(156)}" for _ in range(14)], "/note"),
         ([instant() for _ in range(9)], "/note"),
     ],
 )
@@ -75,14 +83,14 @@ def test_what_is_hidden_in_it_is_found_and_pointed_at(value: object, worst: str)
 
 
 def test_what_is_said_twice_counts_once() -> None:
-    token = secrets.token_hex(16)
+    token = DICE.randbytes(16).hex()
     assert smuggle([token] * 20)["hidden_bits"] == smuggle([token])["hidden_bits"]
 
 
 def test_a_documents_own_text_is_judged_where_there_is_one() -> None:
     plain = "{" + ", ".join(f'"{name}": {n}' for n, name in enumerate(("on", "power", "time", "mode") * 40)) + "}"
     assert judged(plain).hidden_bits > 100  # names that occur twice
-    spaces = [secrets.choice(["", " ", "\t", "  "]) for _ in range(300)]
+    spaces = [DICE.choice(["", " ", "\t", "  "]) for _ in range(300)]
     varied = "[" + ",".join(f"{space}{n % 3}" for n, space in enumerate(spaces)) + "]"
     even = "[" + ", ".join(str(n % 3) for n in range(300)) + "]"
     assert judged(varied).hidden_bits > 300
@@ -93,7 +101,7 @@ def test_a_documents_own_text_is_judged_where_there_is_one() -> None:
 
 
 def test_number_formats_that_nobody_needs_are_counted() -> None:
-    varied = "[" + ",".join(f"{n}.5" + secrets.choice(["", "e0", "E0", "e+0"]) for n in range(200)) + "]"
+    varied = "[" + ",".join(f"{n}.5" + DICE.choice(["", "e0", "E0", "e+0"]) for n in range(200)) + "]"
     assert "formats" in judged(varied).why
     assert judged("[" + ",".join(f"{n}.50" for n in range(200)) + "]").hidden_bits == 0
 
@@ -157,7 +165,7 @@ def test_the_command_answers_each_line() -> None:
     text = (
         json.dumps({"id": "a", "payload": PLAIN})
         + "\nnonsense\n"
-        + json.dumps({"id": "b", "payload": secrets.token_hex(32)})
+        + json.dumps({"id": "b", "payload": DICE.randbytes(32).hex()})
         + "\n"
     )
     done = CliRunner().invoke(app, ["judge", "readability"], input=text)
