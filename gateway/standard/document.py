@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.standard import spelling_out, timestamps
 from gateway.standard.canonical import MAX_INTEGER
-from gateway.standard.reading import NAMES, opaque
+from gateway.standard.reading import ADDRESSES, NAMES, opaque
 from gateway.standard.refusal import MAX_POINTER, bounded, token
 
 # Bits of one kind from which a document counts as not readable. Real payloads hold honest names, versions and serial numbers
@@ -24,6 +24,7 @@ LIMIT = 170.0
 MAX_LINE = 8 * 1024 * 1024  # bytes
 
 _ALL_NAMES = 72.0  # bits of models, codes and short names together: they tell what a product is, and could be declared as choices
+_FEW = 3  # addresses that a home's devices name; each further one counts in full
 
 _DIGIT = math.log2(10)
 
@@ -46,7 +47,8 @@ class _Account:
     kinds: dict[str, float] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     parts: set[str] = field(default_factory=set)
-    names: float = 0.0
+    names: float = 0.0  # bits
+    addresses: int = 0  # how many
     last: dict[int, str] = field(default_factory=dict)  # the last part of each length
 
     def fresh(self, part: str) -> float:
@@ -206,17 +208,21 @@ def _below(pointer: str, step: str) -> str:
 
 
 def _text(text: str, pointer: str, account: _Account) -> None:
-    for bits, what, part in opaque(text):
+    for bits, what, part, full in opaque(text):
         if part.lower() not in account.parts:
             account.parts.add(part.lower())
-            account.add(bits * account.fresh(part), what, pointer)
+            account.addresses += what == ADDRESSES
+            price = full if what == ADDRESSES and account.addresses > _FEW else bits
+            account.add(price * account.fresh(part), what, pointer)
 
 
 def _number(text: str, series: bool) -> tuple[float, str]:
     """Bits of a number beyond what a declared step could mean, and the words for them. ``series``: it stands among others."""
     value = float(text) if len(text) <= 400 else math.inf
     if not math.isfinite(value) or abs(value) > MAX_INTEGER or 0 < abs(value) < 1e-12:
-        return min(64.0, _DIGIT * len(text)), "numbers beyond what a declared range can hold"
+        return (
+            _DIGIT * len(text) if text.isdecimal() else min(64.0, _DIGIT * len(text))
+        ), "numbers beyond what a declared range can hold"
     if abs(value) > 2**24 and value.is_integer() and not any(low <= value < high for low, high in _CLOCKS):
         bits = max(0.0, math.log2(abs(value)) - 12)
         return (bits if series else bits / 4), "large numbers of no known meaning"  # a counter has a name of its own

@@ -32,6 +32,7 @@ _ADDRESS = 24.0  # bits of a hardware address: the other 24 name its maker
 _WORD = ((7, 6.8), (12, 6.4), (20, 6.0), (10_000, 5.6))
 
 
+ADDRESSES = "addresses of devices and networks"
 NAMES = "models, codes and short names"
 
 
@@ -41,6 +42,7 @@ class Opaque(NamedTuple):
     bits: float
     what: str
     part: str
+    full: float = 0.0  # bits where many such stand in one document: then they are no longer the addresses of a home
 
 
 def opaque(text: str) -> tuple[Opaque, ...]:
@@ -80,7 +82,7 @@ def _opaque(text: str) -> tuple[Opaque, ...]:
     if long + short >= 4:
         return (Opaque(min(15.0 * long + 8.0 * short, 4.0 * len(text)), "escapes spelled out in a text", text),)
     if _network(text):
-        return (Opaque(4 * _NAME, "addresses of the network", text),)
+        return (Opaque(4 * _NAME if "::" in text else 8 * _NAME, ADDRESSES, text, 8.0 * _NAME + 36),)
     punctuated = _punctuated(text)
     if punctuated is not None:
         return (punctuated,)
@@ -120,7 +122,9 @@ def _foreign(text: str) -> Opaque | None:
     if outside:
         bits = _choice(outside)
         if 10 * len(outside) > len(text) and len(set(outside)) > 3:
-            bits = max(bits, 6.0 * len(text))  # bytes taken for characters: then those inside the repertoire carry as much
+            bits = max(
+                bits, (12.0 if min(outside) >= "\u0800" else 6.0) * len(text)
+            )  # bytes taken for characters: then those inside the repertoire carry as much
         return Opaque(bits, "characters that no reader sees or knows", text)
     if whole != text:
         return Opaque(2.0 * (1 + len(text) - len(whole)), "letters and accents in two spellings (not NFC)", text)
@@ -146,6 +150,16 @@ def _punctuated(text: str) -> Opaque | None:
         return None
     marks = [c for c in text if not c.isalnum() and c != " "]
     kinds = set(marks)
+    if len(text) >= 24 and 4 * (len(text) - len(marks)) < 3 * len(text) and 2 * len(marks) > len(text) and len(kinds) > 1:
+        return Opaque(log2(len(kinds) + 1) * _surprises(text), "punctuation without words", text)
+    if (
+        len(text) >= 24
+        and 6 * len(marks) >= len(text)
+        and len(kinds) >= 5
+        and text.isupper()
+        and 10 * _decimals(text) > len(text)
+    ):
+        return Opaque(5.5 * len(text), "letters and punctuation in no readable order", text)
     odd = len(kinds & _ODD)
     if 7 * len(marks) < len(text) or not (
         odd >= 4 or (" " not in text and ((odd >= 2 and len(kinds) >= 6) or (odd and len(kinds) >= 8)))
@@ -251,8 +265,9 @@ def _clear(run: str) -> bool:
     letters = sum(map(len, words))
     if letters < 3 or len(run) - letters > 6 or len(cut) - len(words) > 2 or letters < 2.5 * len(words):
         return False
-    if script(words[0][0]) not in {"Latin", ""}:
-        return True  # the repertoire has seen to it
+    kind = script(words[0][0])
+    if kind not in {"Latin", ""}:
+        return kind == "Han" or max(map(len, words)) <= 24  # the repertoire has seen to the rest
     if len(words) > 1:
         long = [each for each in words if len(each) >= 4 or not each.isupper()]  # beside them "RGB", "X"
         if 2 * sum(map(len, long)) > letters:
@@ -270,7 +285,7 @@ def _group(runs: list[str], found: list[Opaque]) -> None:
     """Judges runs in a row of which none is clear by itself."""
     small: list[str] = []
     for run in runs:
-        if len(run) <= _SHORT or (run.isdecimal() and len(run) <= 8):
+        if len(run) <= _SHORT or (run.isdecimal() and len(run) <= 6):
             small.append(run)
             continue
         _chunks(small, found)
@@ -289,6 +304,8 @@ def _whole(run: str) -> Opaque | None:
         return Opaque(_DIGIT * (_surprises(run) - 4), "a long number in a text", run) if _surprises(run) > 4 else None
     if run[:2] == "0x" and len(run) <= 6:
         return None  # a number, as programs write it
+    if run.isalpha() and len(pieces(run)) >= 3 and len(run) < 3 * len(pieces(run)):
+        return Opaque(float(len(run)), "letters in capitals and not, in no order", run)
     if run.isalpha() and len(run) <= 7:
         return Opaque(_NAME, NAMES, run)
     if len(run) <= 6 and (run.isupper() or len(pieces(run)) <= 2):
@@ -296,10 +313,10 @@ def _whole(run: str) -> Opaque | None:
     cut = pieces(run) if len(run) <= 20 else []
     if 0 < len(cut) <= 4 and not run.isalpha() and (len(run) >= 3 * len(cut) or (len(cut) <= 3 and len(run) <= 9)):
         return Opaque(sum(_part(piece) for piece in cut), NAMES, run)
-    if len(run) <= 9 and run.isupper():
+    if len(run) <= 9 and run.isupper() and (len(run) < 8 or len(cut) <= 2):
         return Opaque(1.5 * _NAME, NAMES, run)
     if len(run) == 12 and _hex(run):
-        return Opaque(min(_ADDRESS, _bits(run)), "a hardware address", run)
+        return Opaque(min(_ADDRESS, _bits(run)), ADDRESSES, run, _bits(run))
     return Opaque(_bits(run), _kind(run), run)
 
 
@@ -342,9 +359,10 @@ def _digits(runs: list[str], found: list[Opaque]) -> None:
     if len(runs) < 3 or _home(runs):
         return
     bits = _row(runs)
-    if len(runs) == 4 and all(int(run) < 256 for run in runs):
-        bits = min(bits, _NAME + 4)  # an address of the network (RFC 791)
-    found.append(Opaque(bits, "numbers in a row in a text", ".".join(runs)))
+    if len(runs) == 4 and all(int(run) < 256 for run in runs):  # RFC 791
+        found.append(Opaque(min(bits, _NAME + 4), ADDRESSES, ".".join(runs), bits))
+    else:
+        found.append(Opaque(bits, "numbers in a row in a text", ".".join(runs)))
 
 
 def _row(runs: list[str]) -> float:
@@ -362,6 +380,10 @@ def _home(runs: list[str]) -> bool:
     return len(runs) >= 4 and (runs[:2] == ["192", "168"] or runs[0] in {"10", "127", "0", "255"})
 
 
+def _decimals(text: str) -> int:
+    return sum(1 for c in text if c.isdecimal())
+
+
 def _hex(run: str) -> bool:
     return all(c in "0123456789abcdefABCDEF" for c in run)
 
@@ -373,7 +395,7 @@ def _surprises(run: str) -> int:
 
 def _bits(run: str) -> float:
     small = run.lower()
-    digits = sum(1 for c in run if c.isdecimal())
+    digits = _decimals(run)
     if digits and _hex(run):
         return 4.0 * _surprises(run)
     each = _LETTER if not digits else log2(36)

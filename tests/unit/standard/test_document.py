@@ -72,6 +72,11 @@ def instant() -> str:
         ([DICE.randrange(2**53) * 1e90 for _ in range(8)], "/note"),
         ({DICE.randbytes(12).hex(): True for _ in range(3)}, "/note"),
         ([f"{DICE.randrange(30)}.{DICE.randrange(256)}.{100 + DICE.randrange(156)}" for _ in range(14)], "/note"),
+        ([DICE.randbytes(6).hex(":") for _ in range(7)], "/note"),
+        ([".".join(map(str, DICE.randbytes(4))) for _ in range(16)], "/note"),
+        (str(int.from_bytes(DICE.randbytes(32))), "/note"),
+        (int.from_bytes(DICE.randbytes(32)), "/note"),
+        ("".join(DICE.choice(".-/ ") for _ in range(200)), "/note"),
         ([instant() for _ in range(9)], "/note"),
     ],
 )
@@ -80,6 +85,11 @@ def test_what_is_hidden_in_it_is_found_and_pointed_at(value: object, worst: str)
     assert answer["readable"] is False
     assert answer["worst"].startswith(worst)
     assert "declare" in answer["why"]
+
+
+def test_a_home_names_a_few_addresses() -> None:
+    some = [DICE.randbytes(6).hex(":") for _ in range(2)] + ["192.168.1.12", "10.0.0.1", "fe80::1"]
+    assert smuggle(some)["readable"] is True
 
 
 def test_what_is_said_twice_counts_once() -> None:

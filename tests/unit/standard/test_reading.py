@@ -91,7 +91,7 @@ def test_a_free_text_may_hold_a_short_name(text: str) -> None:
         ("Sensor " + "5be1c09f7a2d4460" + "a1", "hexadecimal digits"),
         ("25138358-0656-4e69-bee3-946e41727af6", "UUID"),
         ("kMqQ2oA9owfcdGNpL5H209hmIdSPkS5c2iAcDbz", "order"),
-        ("00:11:32:aa:5e:01", "hardware address"),
+        ("00:11:32:aa:5e:01", "addresses of devices"),
         ("Küche", "NFC"),
         ("door\u200b", "U+200B"),
     ],
