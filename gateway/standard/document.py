@@ -77,8 +77,9 @@ class _Account:
             places[pointer] = places.get(pointer, 0.0) + bits
 
     def verdict(self) -> Verdict:
-        # Of different kinds the largest counts, so that a long honest document does not add up to a secret.
-        bits = max(self.kinds.values(), default=0.0)
+        # Of different kinds the largest counts, or a third of all: a long honest document holds a little of each, and shall not
+        # add up to a secret; a secret in slices of each kind shall not stay below the limit either.
+        bits = max(max(self.kinds.values(), default=0.0), sum(self.kinds.values()) / 3)
         kind = max(self.kinds, key=lambda one: self.kinds[one], default="")
         places = self.places.get(kind, {})
         worst = max(places, key=lambda place: places[place], default="")

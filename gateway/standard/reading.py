@@ -23,6 +23,9 @@ _LETTER = log2(26)
 _DIGIT = log2(10)
 TEXT_LIMIT = 20.0  # bits in a free text that nobody reads: a model's name, and not a token
 _MOST = 1024  # characters of a text that are judged in one piece
+_PAIR = 5.5  # bits a letter, from which two letters are no word: "of" asks for 4, "qx" for 9
+_FREE_LETTERS = 8  # that stand alone or in such pairs
+_FREE_DIGITS = 24  # of the numbers in one text: a date with its time and some measures
 _SHORT = 4  # characters of a name such as PM10 or 20mA, which says nothing by itself
 _NAME = 8.0  # bits of a short name or of a part of one, such as BMX and 055: it is one of a catalogue
 _ADDRESS = 24.0  # bits of a hardware address: the other 24 name its maker
@@ -96,7 +99,9 @@ def _parts(text: str) -> tuple[Opaque, ...]:
     """Judges the letters and digits of a text."""
     found: list[Opaque] = []
     pending: list[str] = []
-    for run in _runs(text):
+    runs = _runs(text)
+    _slices(runs, text, found)
+    for run in runs:
         if (len(run) <= 2 and run.isalpha()) or run.lstrip("0123456789") in _MEASURES:
             continue  # "a", "of", "x", "20mA"
         if "-" in run:
@@ -108,6 +113,26 @@ def _parts(text: str) -> tuple[Opaque, ...]:
             pending.append(run)
     _group(pending, found)
     return tuple(found)
+
+
+def _slices(runs: list[str], text: str, found: list[Opaque]) -> None:
+    """Judges what is free in small numbers and a secret in large ones: single letters, pairs of letters, numbers apart."""
+    apart = glued = digits = 0
+    for chunk in _split(runs):
+        ones = sum(1 for run in chunk if len(run) == 1 and run.isalpha())
+        twos = sum(2 for run in chunk if len(run) == 2 and run.isalpha() and spelling(run.lower()) > 2 * _PAIR)
+        if len(chunk) == 1:
+            apart += ones + twos
+        else:
+            glued += ones + twos
+        if len(chunk) < 3:
+            digits += sum(len(run) for run in chunk if run.isdecimal() and len(run) <= 6)
+    if apart > _FREE_LETTERS:
+        found.append(Opaque(_LETTER * apart, "letters and digits in no readable order", text))
+    if glued > _FREE_LETTERS:
+        found.append(Opaque(_LETTER * glued, NAMES, text))
+    if digits > _FREE_DIGITS:
+        found.append(Opaque(_DIGIT * (digits - _FREE_DIGITS), "many numbers in a text", text))
 
 
 def _foreign(text: str) -> Opaque | None:

@@ -64,6 +64,9 @@ ENCODINGS: dict[str, Make] = {
     "braille": lambda dice: "".join(chr(0x2800 + byte) for byte in dice.randbytes(24)),
     "zero width": lambda dice: "door" + "".join(dice.choice("\u200b\u200c\u200d\u2060") for _ in range(80)),
     "digits": lambda dice: "".join(dice.choice("0123456789") for _ in range(45)),
+    "pairs of letters": lambda dice: " ".join("".join(dice.choices(string.ascii_lowercase, k=2)) for _ in range(30)),
+    "single letters": lambda dice: " ".join(dice.choices(string.ascii_lowercase, k=40)),
+    "numbers apart": lambda dice: " ".join(str(dice.randrange(100)) for _ in range(40)),
     "ascii85": lambda dice: base64.a85encode(dice.randbytes(32)).decode(),
 }
 
