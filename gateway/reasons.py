@@ -109,6 +109,7 @@ class Reason(Enum):
     NOT_IN_SCHEMA = (128, "not-in-schema", "a value outside its declared domain")
     REQUIRED_MISSING = (129, "required-missing", "a declared and required field is absent")
     JUDGE_ERROR = (130, "judge-error", "the judge failed; the message was dropped")
+    NOT_READABLE = (131, "not-readable", "a text that a person cannot read")
 
     # Refused around the ledger.
     RATE_MESSAGES = (140, "rate-messages", "more messages than the manifest declares")

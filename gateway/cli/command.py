@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import box, claims, console, devices, doctor, leaks, manifests, networks, serve, settings, status, traffic
+from gateway.cli import (
+    box,
+    claims,
+    console,
+    devices,
+    doctor,
+    judging,
+    leaks,
+    manifests,
+    networks,
+    serve,
+    settings,
+    status,
+    traffic,
+)
 from gateway.cli.state import State
 
 app = typer.Typer(
@@ -34,6 +48,7 @@ app.command("leaks")(leaks.leaks)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
 app.add_typer(traffic.ledger_app, name="ledger")
+app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")
 app.add_typer(settings.app, name="config")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.standard.refusal import token
+from gateway.standard.repertoire import flaw
 
 
 class ManifestError(ValueError):
@@ -46,11 +47,15 @@ def array(value: object, pointer: str, least: int, most: int) -> list[Any]:
 
 
 def text(value: object, pointer: str, most: int) -> str:
-    """``value`` as 1 to ``most`` printable characters. Raises ManifestError."""
+    """``value`` as 1 to ``most`` characters of the repertoire. Raises ManifestError."""
     if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable() or value != value.strip():
         raise ManifestError(
             pointer, f"this must be 1 to {most} printable characters without spaces around them", "shorten or clean the text"
         )
+    found = flaw(value)
+    if found is not None:
+        rule, _, remedy = found.partition("; ")
+        raise ManifestError(pointer, rule, remedy)
     return value
 
 

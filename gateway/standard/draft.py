@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
+from unicodedata import normalize
 
 from gateway.standard import mud
 from gateway.standard.canonical import MAX_INTEGER
 from gateway.standard.envelope import VERSION
 from gateway.standard.manifest import CONTAINER, EXTENSION
+from gateway.standard.reading import unreadable
 from gateway.standard.refusal import token
 from gateway.standard.schema import (
     DAY,
@@ -251,6 +253,10 @@ class _Guess:
         if len(choices) <= min(MOST_CHOICES, MAX_ENUM) and all(_WORD.fullmatch(choice) or not choice for choice in choices):
             self._note(place, "an enum of the words seen; add every other word that the device may send")
             return {"type": "string", "enum": choices}
+        for value in values:
+            flaw = unreadable(normalize("NFC", value))
+            if flaw is not None:
+                raise _Cannot(flaw)
         if all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value, re.ASCII) for value in values):
             self._note(place, "numbers as text: better sent as numbers, with a unit and bounds")
         most = min(MAX_LENGTH, -(-longest * 3 // 16) * 8)

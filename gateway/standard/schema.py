@@ -6,7 +6,8 @@ A schema is an object with these members, and no other:
   "null", where null may stand instead), ``title`` (what the owner reads; required for each property), ``description``,
 - object: ``properties`` (schemas by name), ``required`` (names); nothing else may occur in it,
 - array: ``items`` (one schema), ``maxItems``,
-- string: ``enum`` or ``maxLength`` (in code points); text is printable, so no control, invisible or unassigned characters,
+- string: ``enum`` or ``maxLength`` (in code points); text is brought into Unicode's form NFC and is one that a person can read
+  (``repertoire``, ``reading``), so it has no control, invisible or unassigned characters, and no space but U+0020,
 - integer: ``enum``, or ``minimum`` and ``maximum``, with ``multipleOf`` where it is coarser than 1; ``unit`` (SenML),
 - number: ``minimum``, ``maximum`` and ``multipleOf``, all three; both bounds are multiples; ``unit``,
 - time: ``grain`` in seconds, a divisor of a day; the value is text as RFC 3339 has it, in UTC with "Z".

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 
 from gateway.reasons import Reason
+from gateway.standard.reading import unreadable
 from gateway.standard.refusal import token
 from gateway.standard.schema import DAY, Schema, exact
 
 Rebuild = Callable[[Any], Any]
+
+MAX_SPELLED = 4  # characters for each one of a text before it is in Unicode's form NFC
 
 _REMEDY = "send a value that the manifest declares"
 
@@ -128,11 +132,18 @@ def _string(schema: Schema) -> Rebuild:
         return _choice(schema, str)
     most = schema.max_length or 0
     outside = _outside(schema, f"printable text of at most {most} characters")
+    what = f"{schema.title}: " if schema.title else ""
 
     def rebuild(value: Any) -> Any:
-        if type(value) is not str or len(value) > most or not value.isprintable():
+        if type(value) is not str or len(value) > MAX_SPELLED * most or not value.isprintable():
             raise outside(value)
-        return value
+        text = value if value.isascii() else normalize("NFC", value)
+        if len(text) > most:
+            raise outside(value)
+        flaw = unreadable(text)
+        if flaw is not None:
+            raise Mismatch(Reason.NOT_READABLE, what + flaw)
+        return text
 
     return rebuild
 

@@ -14,6 +14,8 @@ from fractions import Fraction
 
 from gateway.standard import schema as limits
 from gateway.standard.draft import title
+from gateway.standard.reading import unreadable
+from gateway.standard.repertoire import flaw
 
 MAX_ENVELOPE_DEPTH = 16  # of the judge, by default; the payload is the envelope's second level
 
@@ -151,7 +153,16 @@ def _string(values: list, levels: int, depth: int) -> dict[str, object]:
         raise Undeclarable("a text that is too long")
     if all(re.fullmatch(r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ", value, re.ASCII) for value in values):
         return {"type": "time", "grain": 1}
+    if any(map(unreadable, values)):
+        choices = sorted(set(values))
+        if len(choices) > limits.MAX_ENUM or not all(map(_choosable, choices)):
+            raise Undeclarable("a text that a person cannot read")
+        return {"type": "string", "enum": choices}  # a product's code is no free text, and a vendor can list it
     return {"type": "string", "maxLength": max(1, longest)}
+
+
+def _choosable(value: str) -> bool:
+    return value == "" or (len(value) <= limits.MAX_ENUM_TEXT and value == value.strip() and flaw(value) is None)
 
 
 def _integer(values: list, levels: int, depth: int) -> dict[str, object]:

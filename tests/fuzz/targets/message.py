@@ -17,7 +17,7 @@ WORDS = (
 )  # fmt: skip
 REASONS = {
     Reason.JSON_SYNTAX, Reason.NOT_I_JSON, Reason.TOO_DEEP, Reason.ENVELOPE, Reason.VENDOR_MISMATCH, Reason.NOT_DECLARED,
-    Reason.NOT_IN_SCHEMA, Reason.REQUIRED_MISSING, Reason.HTTP_TOO_LARGE,
+    Reason.NOT_IN_SCHEMA, Reason.NOT_READABLE, Reason.REQUIRED_MISSING, Reason.HTTP_TOO_LARGE,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.reasons import Reason
+from gateway.standard.canonical import encode
 from gateway.standard.envelope import MEDIA_TYPE, outgoing, sent_at
 from gateway.standard.judge import Answer, Judge
 from gateway.standard.manifest import Manifest, parse_manifest
@@ -124,6 +125,11 @@ def test_flaws_of_the_envelope(judge: Judge, body: bytes, member: str, value: An
         ("power", None, Reason.NOT_IN_SCHEMA),
         ("source", "voice", Reason.NOT_IN_SCHEMA),
         ("label", "x" * 33, Reason.NOT_IN_SCHEMA),
+        ("label", "kMqQ2oA9owfcdGNpL5H209hmIdSPkS5c", Reason.NOT_READABLE),
+        ("label", "d7a2e5ad8a1246bdb1e2a9d0", Reason.NOT_READABLE),
+        ("label", "K\u0456tchen", Reason.NOT_READABLE),
+        ("label", "Lamp \ufe0f", Reason.NOT_READABLE),
+        ("label", "Lamp \u200b", Reason.NOT_IN_SCHEMA),
         ("serial", "A-1", Reason.NOT_DECLARED),
     ],
 )
@@ -132,6 +138,27 @@ def test_flaws_of_the_payload(judge: Judge, body: bytes, member: str, value: Any
     envelope["payload"][member] = value
     refusal = refused(judge, envelope)
     assert (refusal.reason, refusal.pointers) == (reason, (f"/payload/{member}",))
+
+
+def test_a_refusal_of_a_text_says_what_it_holds_and_what_to_do(judge: Judge, body: bytes) -> None:
+    envelope = json.loads(body)
+    envelope["payload"]["label"] = "d7a2e5ad8a1246bdb1e2a9d0"
+    assert refused(judge, envelope).detail == (
+        "The owner's name for the plug: a text is words that a person can read, and this one holds hexadecimal digits; "
+        "send it as number, time or choice, or leave it out"
+    )
+
+
+def test_two_spellings_of_a_text_leave_as_one(judge: Judge, body: bytes) -> None:
+    envelope = json.loads(body)
+    left = []
+    for spelling in ("K\u00fcche", "Ku\u0308che"):
+        envelope["payload"]["label"] = spelling
+        message = judge.from_device(HOST, READING, json.dumps(envelope).encode())
+        left.append(encode(message.payload))
+        again = judge.from_device(HOST, READING, json.dumps(envelope | {"payload": message.payload}).encode())
+        assert encode(again.payload) == left[-1]
+    assert left[0] == left[1]
 
 
 def test_hosts_may_come_in_any_order_and_leave_in_the_manifests() -> None:
