@@ -23,7 +23,7 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have what was added to and removed from a folder on disk. Raises OSError."""
+    """Have what was added to, removed from and renamed in a folder on disk. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from gateway.lasting import sync_folder
 from gateway.standard.manifest import Manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -279,11 +280,7 @@ class RegistryFile:
         except BaseException:
             Path(temporary).unlink()
             raise
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
 
 
 class Change:

@@ -10,7 +10,8 @@ import hmac
 import os
 from pathlib import Path
 
-from gateway.box.store import sync_folder, write
+from gateway.box.store import write
+from gateway.lasting import sync_folder
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford, "Base 32"
 BITS, GROUP = 100, 5

@@ -22,6 +22,7 @@ from gateway.box.ports import Port
 from gateway.box.rendered import File, Link, Reload, Rendered
 from gateway.box.settings import Candidate, Decision, Origin, SettingsError
 from gateway.config import DEFAULT_PATH, Config, ConfigError, parse
+from gateway.lasting import sync_folder
 
 SHIPPED = Path("/usr/share/mudroom/mudroom.toml")
 # Where no file was shipped: the first port is the WAN, the last one the trunk, what lies between them the LAN.
@@ -198,15 +199,6 @@ def write(path: Path, text: str, mode: int = 0o644) -> bool:
     part.replace(path)
     sync_folder(path.parent)
     return True
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _link(path: Path, link: Link) -> None:

@@ -64,7 +64,8 @@ def test_every_request_that_ever_came_was_signed(here: Here) -> None:
     for vendor in ("acme", "borealis"):
         for request in here.received(vendor):
             forged = "forged" in json.dumps(request)  # by the next test
-            assert forged or ("signed_by" in request and "unproven" not in request), request
+            asked = request["method"] == "GET"  # a look at a manifest (test_manifests.py) is in no device's name
+            assert forged or asked or ("signed_by" in request and "unproven" not in request), request
 
 
 def test_a_vendor_sees_what_was_forged_or_changed(here: Here) -> None:
@@ -179,7 +180,7 @@ def test_the_keys_are_the_courier_s_alone_and_end_with_their_pair(here: Here) ->
     assert (key.owner(), key.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == ("mudroom-courier", 0o600, 0o700)
     assert {path.stem for path in folder.iterdir()} <= set(pseudonyms.values())
     mudroom("devices", "add", "passing", "--mac", "02:00:00:00:77:01")
-    mudroom("devices", "approve", "passing", str(Path(here.facts["vendors"]["acme"]["manifest"])))
+    mudroom("devices", "approve", "passing", str(Path(here.facts["vendors"]["acme"]["manifest"])), "--unsigned")
     done = claim("passing", "CODE")
     assert done.code == 0, done
     stem = json.loads(here.received("acme")[-1]["body"])["device"]
