@@ -16,7 +16,7 @@ from datetime import datetime
 from time import monotonic
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -261,7 +261,7 @@ class Enrolments:
             certificate = x509.load_der_x509_certificate(message.certificate)
             certificate.verify_directly_issued_by(self._authority.certificate)
             key = _digest(certificate.public_key())
-        except (ValueError, TypeError, InvalidSignature):
+        except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature):
             raise Refused(Reason.CERTIFICATE_UNTRUSTED, "the home CA did not issue this certificate") from None
         listed = self._home().by_key.get(key)
         if listed is None or listed[1].revoked:

@@ -27,7 +27,7 @@ def check(data: bytes) -> None:
     try:
         rebuilt = schema.rebuild(value)
     except Mismatch as mismatch:
-        assert mismatch.reason in {Reason.NOT_IN_SCHEMA, Reason.NOT_DECLARED, Reason.REQUIRED_MISSING}
+        assert mismatch.reason in {Reason.NOT_IN_SCHEMA, Reason.NOT_DECLARED, Reason.NOT_READABLE, Reason.REQUIRED_MISSING}
         assert mismatch.detail
         return
     once = encode(rebuilt)

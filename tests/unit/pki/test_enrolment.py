@@ -372,3 +372,15 @@ def test_no_manifest_makes_the_door_pose_as_enrolment(gateway: Gateway) -> None:
     refused = signer.answer(958, SignLeaf(1, "www.acme.example", csr(new_key())))
     assert isinstance(refused, Signed)
     assert not refused.chain
+
+
+def test_a_renewal_with_a_version_that_does_not_exist_is_refused(gateway: Gateway) -> None:
+    key = new_key()
+    certificate = x509.load_pem_x509_certificate(gateway.whole(key)).public_bytes(Encoding.DER)
+    request = csr(key)
+    at = request.index(b"\x02\x01\x00")  # INTEGER 0, the only version of PKCS #10 (RFC 2986 section 4.1)
+    request = request[: at + 2] + b"\x6f" + request[at + 3 :]
+    assert reason(gateway.enrolments.renew(Renew(3, MAC, certificate, request))) is Reason.ENROLMENT_REQUEST
+    at = certificate.index(b"\xa0\x03\x02\x01\x02")  # version 3 (RFC 5280 section 4.1.2.1)
+    certificate = certificate[: at + 4] + b"\x6f" + certificate[at + 5 :]
+    assert reason(gateway.enrolments.renew(Renew(3, MAC, certificate, csr(key)))) is Reason.CERTIFICATE_UNTRUSTED

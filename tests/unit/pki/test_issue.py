@@ -146,3 +146,10 @@ def test_device_certificates_are_bounded_in_time(days: int) -> None:
 def test_nothing_outlives_the_ca() -> None:
     late = CA.certificate.not_valid_after_utc - timedelta(hours=2)
     assert issue.leaf(CA, "api.acme.example", request(), late).not_valid_after_utc == CA.certificate.not_valid_after_utc
+
+
+def test_a_version_that_does_not_exist_is_refused_with_words() -> None:
+    good = request()
+    at = good.index(b"\x02\x01\x00")  # INTEGER 0, the only version (RFC 2986 section 4.1)
+    with pytest.raises(issue.RequestError, match="PKCS #10"):
+        issue.public_key_of(good[: at + 2] + b"\x6f" + good[at + 3 :])
