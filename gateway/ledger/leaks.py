@@ -10,7 +10,6 @@ import sqlite3
 from dataclasses import dataclass, replace
 
 from gateway.ipc.messages import Submit
-from gateway.standard import claim
 from gateway.standard.bits import whole
 from gateway.standard.slots import DAY_MS, presence, slot_start
 
@@ -96,9 +95,7 @@ def charge(account: Account, submit: Submit) -> bool:
 
 
 def heard(account: Account, type_: str, bits: int) -> None:
-    """Count a vendor's answer to a message of ``type_``; a claim's goes to the owner and not to the device."""
-    if type_ == claim.TYPE:
-        return
+    """Count a vendor's answer to a message of ``type_``."""
     before = account.get(type_) or Spent()
     bits = min(max(bits, 0), MOST_ANSWER)  # a number that the file cannot hold would stop all records
     account[type_] = replace(before, answers=before.answers + 1, answer_bits=before.answer_bits + bits)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from math import log2
 from typing import Any
 
+from gateway.standard import textmodel
 from gateway.standard.bits import choices, fixed, grains
 from gateway.standard.refusal import token
 from gateway.standard.schema import DAY, Schema
-
-PRINTABLE = log2(155_000)  # bits of any printable character
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,8 @@ def _own(schema: Schema) -> tuple[float, str, str]:
         return bits, why, "a coarser grain; the device's own delay costs less then too"
     if schema.type == "string":
         most = schema.max_length or 0
-        bits = log2(most + 1) + most * PRINTABLE
         return (
-            bits,
+            textmodel.most(most),
             f"free text of up to {most} characters, charged by what it says",
             "an enum instead of text, or a shorter maxLength",
         )

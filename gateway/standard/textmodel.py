@@ -83,6 +83,13 @@ def code_length(text: str, max_length: int) -> float:
     return bits if text.isascii() else bits + sum(cost_of_other(c) for c in text if c not in _SYMBOL)
 
 
+def most(max_length: int) -> float:
+    """Bits that no allowed text of at most ``max_length`` code points exceeds: the dearest symbol, escape and place for each."""
+    dearest = max(_costs()) / 16
+    places = max(_BLOCK_BITS[block] + log2(size) for block, size in _block_sizes().items() if block != "other" and size)
+    return (max_length + 1) * dearest + max_length * places
+
+
 def spelling(text: str) -> float:
     """Bits for ``text`` inside a longer one: as ``code_length``, after a space and without its end."""
     costs = _costs()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Leaks
+from gateway.standard import textmodel
 from gateway.standard.explain import fields, spent
 from gateway.standard.manifest import parse_manifest
 from tests.samples import honest
@@ -52,3 +53,10 @@ def test_an_honest_day_fits_the_default_budget_with_room_to_spare(name: str) -> 
 
 def test_a_budget_that_is_too_small_refuses() -> None:
     assert honest.a_day("air-sensor", Leaks(bits_per_day=1000)).refused > 1000
+
+
+@pytest.mark.parametrize("text", ["漢字仮名交文", "qЖz我", "жъщёыэ", "~^`|~^", "", "a"])
+def test_no_text_is_charged_more_than_is_shown(text: str) -> None:
+    for most in (len(text), len(text) + 5):
+        if most:
+            assert textmodel.code_length(text, most) <= textmodel.most(most)
