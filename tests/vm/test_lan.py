@@ -145,4 +145,5 @@ def test_a_laptop_uses_a_device_and_not_the_other_way_round(vm: Scene) -> None:
         sock.settimeout(2)
         with pytest.raises(OSError):
             sock.connect((laptop, 22))
-    assert watch.from_devices(lan.frames) == []
+    # The device's last acknowledgement of the flow that the laptop opened may come this late: it is a reply.
+    assert watch.from_devices(frame for frame in lan.frames if frame.ports != opened) == []
