@@ -255,6 +255,7 @@ def describe(manifest: Manifest) -> None:
     for message in manifest.messages.values():
         way = f"to {message.host}" if message.direction is Direction.FROM_DEVICE else f"from {message.host}, to the device"
         _say(f"“{message.title}” ({message.name}), {way}, {wording.rate(message.rate)}: {message.purpose}")
+        _say(f"    use: {wording.uses(message.uses)}")
         for name, field in message.schema.properties:
             optional = "" if name in message.schema.required else "; may be left out"
             _say(f"    {field.title}: {wording.domain(field)}{optional}")
@@ -270,6 +271,7 @@ def _declared(manifest: Manifest) -> dict[str, Any]:
             "direction": str(message.direction),
             "host": message.host,
             "rate": message.rate,
+            "uses": list(message.uses),
             "fields": {field.title: wording.domain(field) for _, field in message.schema.properties},
         }
         for message in manifest.messages.values()

@@ -121,7 +121,7 @@ def _new_message(who: str, message: MessageType) -> str:
     if message.direction is Direction.TO_DEVICE:
         way += f" “{message.title}”"
     fields = ", ".join(f"“{inner.title}”" for _, inner in message.schema.properties) or "no fields"
-    return f"{who} {way} ({wording.rate(message.rate)}, {message.host}; {message.purpose}): {fields}"
+    return f"{who} {way} ({wording.rate(message.rate)}, {message.host}; {message.purpose}; use: {wording.uses(message.uses)}): {fields}"
 
 
 def _message(who: str, old: MessageType, new: MessageType, place: str) -> Iterator[Difference]:
@@ -135,6 +135,7 @@ def _message(who: str, old: MessageType, new: MessageType, place: str) -> Iterat
         effect = Effect.WIDENS if new.rate > old.rate else Effect.NARROWS
         words = f"messages {name} would come {wording.rate(new.rate)}, so far {wording.rate(old.rate)}"
         yield Difference(effect, f"{place}/rate", words)
+    yield from _uses(name, old, new, place)
     for member, word in (("title", "title"), ("purpose", "purpose")):
         was, now = getattr(old, member), getattr(new, member)
         if was != now:
@@ -143,6 +144,15 @@ def _message(who: str, old: MessageType, new: MessageType, place: str) -> Iterat
             )
     learns = f"{who} would also learn" if new.direction is Direction.FROM_DEVICE else f"{who} would also tell the device"
     yield from _Fields(learns).compare(old.schema, new.schema, f"{place}/payload", "")
+
+
+def _uses(name: str, old: MessageType, new: MessageType, place: str) -> Iterator[Difference]:
+    if old.uses == new.uses:
+        return
+    # who said nothing could have meant anything, so a first word is a word to be read, and silence is wider than each of them
+    effect = Effect.REWORDS if not old.uses else Effect.NARROWS if new.uses and set(new.uses) < set(old.uses) else Effect.WIDENS
+    words = f"what becomes of messages {name} would be: {wording.uses(new.uses)}; so far: {wording.uses(old.uses)}"
+    yield Difference(effect, f"{place}/uses", words)
 
 
 class _Fields:

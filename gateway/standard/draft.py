@@ -150,6 +150,7 @@ def _message(name: str, payloads: Sequence[object], notes: list[Note]) -> dict[s
     return {
         "title": title(name),
         "purpose": f"{GAP}what the owner gets from this being sent",
+        "uses": [f"{GAP}of the registry of purposes, such as service"],
         "direction": "from-device",
         "host": f"{GAP}one of hosts",
         "rate": f"{GAP}the most messages in an hour, a number",

@@ -18,7 +18,7 @@ from gateway.standard.declaration import ManifestError
 from gateway.standard.naming import is_host_name, is_type_name
 from gateway.standard.refusal import token
 from gateway.standard.schema import MAX_TITLE, Schema, parse_schema
-from gateway.standard.schemas import limit
+from gateway.standard.schemas import limit, member
 
 __all__ = ["Direction", "Manifest", "ManifestError", "MessageType", "Vendor", "parse_manifest"]
 
@@ -32,6 +32,9 @@ MAX_MESSAGES = limit("manifest", "$defs/messages/maxProperties")
 MAX_RATE = limit("manifest", "$defs/message/properties/rate/maximum")  # messages per hour
 MAX_VENDOR_TEXT = limit("manifest", "$defs/vendorText/maxLength")
 MAX_PURPOSE = limit("manifest", "$defs/message/properties/purpose/maxLength")
+MAX_USES = limit("manifest", "$defs/message/properties/uses/maxItems")
+# The registry of purposes: label to words for the owner, in the standard's order.
+USES: Mapping[str, str] = MappingProxyType({use["const"]: use["title"] for use in member("manifest", "$defs/use/oneOf")})
 MAX_URL = limit("manifest", "$defs/url/maxLength")  # fits DHCP option 161, RFC 8520 section 10
 
 _PLACE = f"/{CONTAINER}/{EXTENSION}"
@@ -56,7 +59,7 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """A declared message. ``rate``: messages per hour."""
+    """A declared message. ``rate``: messages per hour; ``uses``: of ``USES``, in its order, empty where the vendor does not say."""
 
     name: str
     title: str
@@ -65,6 +68,7 @@ class MessageType:
     host: str
     rate: int
     schema: Schema
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +183,9 @@ def _messages(value: object, pointer: str, hosts: tuple[str, ...]) -> Mapping[st
 def _message(name: str, value: object, pointer: str, hosts: tuple[str, ...]) -> MessageType:
     if not is_type_name(name):
         raise ManifestError(pointer, "a message type's name is 1 to 64 of a-z, 0-9 and inner hyphens", "rename it")
-    raw: dict[str, Any] = declaration.members(value, pointer, ("title", "purpose", "direction", "host", "rate", "payload"))
+    raw: dict[str, Any] = declaration.members(
+        value, pointer, ("title", "purpose", "direction", "host", "rate", "payload"), optional=("uses",)
+    )
     return MessageType(
         name=name,
         title=declaration.text(raw["title"], f"{pointer}/title", MAX_TITLE),
@@ -188,4 +194,14 @@ def _message(name: str, value: object, pointer: str, hosts: tuple[str, ...]) -> 
         host=declaration.one_of(raw["host"], f"{pointer}/host", hosts),
         rate=declaration.integer(raw["rate"], f"{pointer}/rate", 1, MAX_RATE),
         schema=parse_schema(raw["payload"], f"{pointer}/payload"),
+        uses=_uses(raw["uses"], f"{pointer}/uses") if "uses" in raw else (),
     )
+
+
+def _uses(value: object, pointer: str) -> tuple[str, ...]:
+    found = declaration.array(value, pointer, 1, MAX_USES)
+    for index, use in enumerate(found):
+        declaration.one_of(use, f"{pointer}/{index}", USES)
+        if use in found[:index]:
+            raise ManifestError(f"{pointer}/{index}", "each use occurs once", "remove the repetition")
+    return tuple(use for use in USES if use in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.standard.manifest import USES
 from gateway.standard.schema import Schema
 
 MOST_SHOWN = 12  # choices of an enum; the rest is counted
@@ -62,6 +63,11 @@ def choices(values: tuple[str, ...] | tuple[int, ...]) -> str:
 def grain(seconds: int) -> str:
     """How exact a time is."""
     return _GRAINS.get(seconds, f"{seconds} seconds")
+
+
+def uses(labels: tuple[str, ...]) -> str:
+    """What a vendor says that it does with a message, by the registry of purposes."""
+    return "; ".join(f"{label} ({USES[label]})" for label in labels) or "the vendor does not say"
 
 
 def rate(per_hour: int) -> str:

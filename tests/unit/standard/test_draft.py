@@ -24,7 +24,7 @@ def filled(made: Draft) -> dict[str, Any]:
     extension["vendor"] = {"name": "Acme", "contact": "c", "support-end": "2031-12-31", "terms": "t"}
     extension["hosts"] = ["api.acme.example"]
     for message in extension["messages"].values():
-        message |= {"purpose": "p", "host": "api.acme.example", "rate": 60}
+        message |= {"purpose": "p", "uses": ["service"], "host": "api.acme.example", "rate": 60}
     assert list(gaps(whole)) == []
     return whole
 
