@@ -121,7 +121,8 @@ def _new_message(who: str, message: MessageType) -> str:
     if message.direction is Direction.TO_DEVICE:
         way += f" “{message.title}”"
     fields = ", ".join(f"“{inner.title}”" for _, inner in message.schema.properties) or "no fields"
-    return f"{who} {way} ({wording.rate(message.rate)}, {message.host}; {message.purpose}; use: {wording.uses(message.uses)}): {fields}"
+    use = wording.uses(message.uses)
+    return f"{who} {way} ({wording.rate(message.rate)}, {message.host}; {message.purpose}; use: {use}): {fields}"
 
 
 def _message(who: str, old: MessageType, new: MessageType, place: str) -> Iterator[Difference]:

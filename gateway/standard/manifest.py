@@ -59,7 +59,7 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """A declared message. ``rate``: messages per hour; ``uses``: of ``USES``, in its order, empty where the vendor does not say."""
+    """A declared message. ``rate``: messages per hour; ``uses``: of ``USES``, none where the vendor does not say."""
 
     name: str
     title: str

@@ -36,7 +36,7 @@ NEW = {"type": "number", "title": "Outdoor temperature", "unit": "Cel", "minimum
         (f"{READING}/rate", 60, Effect.NARROWS, "would come every minute, so far every 10 s"),
         (f"{READING}/title", "Status", Effect.REWORDS, "title of messages “Power reading” would be “Status”"),
         (f"{READING}/purpose", "Helps us", Effect.REWORDS, "the purpose of messages “Power reading” would be “Helps us”"),
-        (f"{READING}/uses", ["service", "marketing"], Effect.WIDENS, "service (what the device was bought for); marketing (selling"),
+        (f"{READING}/uses", ["service", "marketing"], Effect.WIDENS, "(what the device was bought for); marketing (selling"),
         (f"{READING}/uses", ["service"], Effect.NARROWS, "what becomes of messages “Power reading” would be: service"),
         (f"{READING}/uses", ["repair"], Effect.WIDENS, "would be: repair (finding and mending faults); so far: service"),
         (f"{READING}/uses", ..., Effect.WIDENS, "would be: the vendor does not say; so far: service"),
