@@ -136,6 +136,7 @@ def test_a_laptop_uses_a_device_and_not_the_other_way_round(vm: Scene) -> None:
         with socket_in(layout.LAPTOP, socket.AF_INET, socket.SOCK_STREAM) as client:
             client.settimeout(10)
             client.connect((device, 8080))
+            opened = (8080, client.getsockname()[1])
             server.settimeout(5)
             accepted, _ = server.accept()
             with accepted:
