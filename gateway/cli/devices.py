@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli import manifests
+from gateway.cli.leaks import over_budget
 from gateway.cli.output import Json, plain, show, when
 from gateway.cli.state import State
 from gateway.network.dhcp import mud_urls, write_hosts
@@ -113,6 +114,9 @@ def approve(  # noqa: PLR0917 # typer calls it by name
     if known and old:
         manifests.tell(manifests.differences(known, old, approved, signer), as_json=False)
     typer.echo(f"{device} may send {len(approved.messages)} message types to {', '.join(approved.hosts)}")
+    admitted = state.registry.current().by_id.get(device)
+    if admitted and (warning := over_budget(state.config.leaks, admitted, approved)):
+        typer.echo(plain(warning))
 
 
 @app.command()

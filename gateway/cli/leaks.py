@@ -15,6 +15,7 @@ import typer
 from gateway.allowance import Allowance, allowance
 from gateway.cli.output import Json, console, plain, show
 from gateway.cli.state import State
+from gateway.config import Leaks
 from gateway.ledger.reader import LeakDay, Reader
 from gateway.registry import Device
 from gateway.standard.explain import fields, spent
@@ -114,6 +115,23 @@ def _most_a_day(declared: MessageType, allowed: Allowance) -> float:
     return sum(field.most for field in fields(declared.schema)) * declared.rate * 24 + a_day(declared.rate, allowed.slot_ms)
 
 
+def most_a_day(leaks: Leaks, device: Device, manifest: Manifest) -> int:
+    """Bits that the device could hide in a day if it sent as often as declared, and as much as possible each time."""
+    return round(sum(_most_a_day(declared, allowance(leaks, device, declared.rate)) for declared in _types(manifest)))
+
+
+def over_budget(leaks: Leaks, device: Device, manifest: Manifest) -> str:
+    """What to tell the owner of a manifest that declares more than the device's day has room for; empty where it fits."""
+    most, budget = most_a_day(leaks, device, manifest), allowance(leaks, device, 1).budget
+    if most <= budget:
+        return ""
+    return (
+        f"If it sends all that is declared, it could hide {most:,} bits a day, and its budget is {budget:,}: what is beyond "
+        f"will be refused. `mudroom leaks {device.id}` shows where they are; "
+        f"`mudroom devices budget {device.id} BITS` sets another budget."
+    )
+
+
 def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, Any]:
     today = max((row.day for row in days), default=-1)
     if today < time.time_ns() // (86_400 * 10**9):
@@ -122,7 +140,6 @@ def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, An
     manifest = state.registry.current().manifest_of(device)
     allowed = allowance(state.config.leaks, device, 1)
     used = sum(row.bits for row in rows)
-    declared = () if manifest is None else tuple(_types(manifest))
     return {
         "device": device.id,
         "spent_today": used,
@@ -131,7 +148,7 @@ def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, An
         "messages_today": sum(row.spent.messages for row in rows),
         "timing_today": round(sum(row.spent.presence for row in rows)),
         "answers_today": sum(row.spent.answer_bits for row in rows),
-        "most_in_a_day": round(sum(_most_a_day(one, allowance(state.config.leaks, device, one.rate)) for one in declared)),
+        "most_in_a_day": 0 if manifest is None else most_a_day(state.config.leaks, device, manifest),
     }
 
 

@@ -146,6 +146,10 @@ def test_approval_pins_the_signer_and_later_versions_are_weighed(
     assert code == 2 and "--unsigned" in err and not device(tmp_path).manifest
     code, out, _ = call("devices", "approve", "plug", ACME, "--signature", signature(call, tmp_path, ACME))
     assert code == 0 and "signature: good" in out and "may send 3 message types to api.acme.example" in out
+    assert "its budget is 262,144: what is beyond will be refused" in out
+    assert call("devices", "budget", "plug", str(10**9))[0] == 0
+    again = call("devices", "approve", "plug", ACME, "--signature", signature(call, tmp_path, ACME))
+    assert again[0] == 0 and "budget" not in again[1]
     pinned = device(tmp_path).approval.signer
     assert pinned.subject == "CN=MUD signer p256,O=Acme"
     rows = json.loads(call("devices", "--json")[1])
