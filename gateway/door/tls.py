@@ -75,7 +75,7 @@ class Contexts:
         self._telling: tuple[tuple[str, int, bytes, str], SSL.Context] | None = None
 
     def telling(self, host: str, leaf: Leaf, anchor: Anchor, device: str, tell: Callable[[str, bytes], None]) -> SSL.Context:
-        """The context for ``host`` and one device, of whose connections ``tell`` gets the secrets line by line; the last is kept."""
+        """The context for ``host`` and one device, of whose connections ``tell`` gets the secrets; the last is kept."""
         key = (host, leaf.generation, anchor.pem, device)
         if self._telling is None or self._telling[0] != key:
             context = make_context(leaf, anchor)
