@@ -14,6 +14,7 @@ import typer
 from gateway import __version__
 from gateway.cli import (
     box,
+    capturing,
     claims,
     console,
     devices,
@@ -43,6 +44,8 @@ app.add_typer(devices.app, name="devices")
 app.command("claim")(claims.claim)
 app.add_typer(manifests.app, name="manifest")
 app.command("messages")(traffic.messages)
+app.command("capture")(capturing.capture)
+app.add_typer(capturing.keys_app, name="keys")
 app.command("drops")(traffic.drops)
 app.command("leaks")(leaks.leaks)
 devices.app.command("budget")(leaks.budget)

@@ -21,6 +21,7 @@ from gateway.config import Door as Settings
 from gateway.door.attempts import Attempts
 from gateway.door.checks import Target, check_device, check_hello, read_peer
 from gateway.door.desk import Desk, Guest
+from gateway.door.keylog import KeyLog
 from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, Reply, Threshold, TlsBroken
 from gateway.door.leaves import Leaf, Leaves, NoLeaf
 from gateway.door.mitm import (
@@ -67,11 +68,18 @@ class House:
     desk: Desk
     max_connections: int  # of the whole worker
     whois: Callable[[str], Awaitable[Holder]]
+    keylog: KeyLog | None = None
     options: Options = field(default_factory=Options)
     by_address: Counter[str] = field(default_factory=Counter)
     by_device: Counter[str] = field(default_factory=Counter)
     holders: dict[str, str] = field(default_factory=dict)  # address: who it was when it was last asked
     open: set[DoorConnection] = field(default_factory=set)
+
+    def begin_anew(self, device: str) -> None:
+        """Have a device's connections made anew."""
+        for connection in list(self.open):
+            if connection.device == device:
+                connection.begin_anew()
 
     @property
     def limits(self) -> Limits:
@@ -105,6 +113,11 @@ class DoorConnection(asyncio.Protocol):
         self._hello_done = False
         self._established = False
         self._stalled = False
+
+    @property
+    def device(self) -> str:
+        """Whose it is; a MAC or nothing where nobody is known."""
+        return self._guest.device
 
     # --- asyncio's side ---------------------------------------------------------------------------------------------
 
@@ -209,6 +222,13 @@ class DoorConnection(asyncio.Protocol):
     def leave(self) -> None:
         """The worker ends: the connection too."""
         self._end()
+
+    def begin_anew(self) -> None:
+        """End as soon as no answer is due, so that the device's next message comes over a new connection."""
+        if self._over or self._client is None:
+            return
+        if self._envelope is None or not self._envelope.wind_up():
+            self._end(abort=False)
 
     # --- who is it? -------------------------------------------------------------------------------------------------
 
@@ -344,7 +364,12 @@ class DoorConnection(asyncio.Protocol):
             log.error("%s", error)
             self._drop(Reason.NO_LEAF, "tls")
             return False
-        tls = SSL.Connection(self._house.contexts.get(self._guest.host, leaf, self._anchor))
+        house, guest = self._house, self._guest
+        if house.keylog is not None and house.keylog.wanted(guest.device):
+            context = house.contexts.telling(guest.host, leaf, self._anchor, guest.device, house.keylog.line)
+        else:
+            context = house.contexts.get(guest.host, leaf, self._anchor)
+        tls = SSL.Connection(context)
         tls.set_accept_state()
         hook.data.ssl_conn = tls
         return True

@@ -135,6 +135,11 @@ class EnvelopeLayer(Layer):
         """Whether a request has begun and is not complete."""
         return not self.waiting and self._parser.started
 
+    def wind_up(self) -> bool:
+        """Answer what is under way and nothing after it; false where nothing is, so that the connection may end now."""
+        self._last = True
+        return self.waiting or self._parser.started
+
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._over:
             return

@@ -18,6 +18,7 @@ from gateway.config import Config
 from gateway.door.attempts import Attempts
 from gateway.door.connection import DoorConnection, House
 from gateway.door.desk import Desk
+from gateway.door.keylog import KeyLog
 from gateway.door.leaves import Leaves, SignerLink
 from gateway.door.ledger import LedgerLink
 from gateway.door.tls import AnchorFile, Contexts
@@ -84,7 +85,8 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
         max_connections=_room(),
         whois=_nobody,
     )
-    links = [loop.create_task(ledger.run()), loop.create_task(signer.run())]
+    house.keylog = KeyLog(config.paths.socket("keys"), house.begin_anew)
+    links = [loop.create_task(ledger.run()), loop.create_task(signer.run()), loop.create_task(house.keylog.watch())]
     try:
         await _admit(house, register, stop)
     finally:

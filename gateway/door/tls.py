@@ -8,6 +8,7 @@ with its leaf. This module must never accept a certificate that OpenSSL rejected
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,16 @@ class Contexts:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, int, bytes], SSL.Context] = OrderedDict()
+        self._telling: tuple[tuple[str, int, bytes, str], SSL.Context] | None = None
+
+    def telling(self, host: str, leaf: Leaf, anchor: Anchor, device: str, tell: Callable[[str, bytes], None]) -> SSL.Context:
+        """The context for ``host`` and one device, of whose connections ``tell`` gets the secrets; the last is kept."""
+        key = (host, leaf.generation, anchor.pem, device)
+        if self._telling is None or self._telling[0] != key:
+            context = make_context(leaf, anchor)
+            context.set_keylog_callback(lambda _connection, line: tell(device, line))
+            self._telling = key, context
+        return self._telling[1]
 
     def get(self, host: str, leaf: Leaf, anchor: Anchor) -> SSL.Context:
         """The context for ``host``."""

@@ -173,6 +173,39 @@ class FetchAnswer(Message, frozen=True, array_like=True):
     body: bytes
 
 
+class Told(Message, frozen=True, array_like=True):
+    """Something that the owner did and the record must show. Answered by exactly one Heard."""
+
+    ref: int
+    device: str
+    what: str  # "capture" or "keys"
+    detail: str
+
+
+class Heard(Message, frozen=True, array_like=True):
+    """``seq``: of the record, 0 where there is none; ``reason`` says why."""
+
+    ref: int
+    seq: int
+    reason: int
+
+
+# --- the owner's command <-> doors (the command listens) ----------------------------------------------------------
+
+
+class WantKeys(Message, frozen=True, array_like=True):
+    """The owner wants the TLS secrets of this device's connections, for as long as this link lives."""
+
+    device: str
+
+
+class KeyLine(Message, frozen=True, array_like=True):
+    """One line of an NSS key log, without its end."""
+
+    device: str
+    line: bytes
+
+
 # --- door <-> signer ----------------------------------------------------------------------------------------------
 
 

@@ -205,6 +205,10 @@ class Reader:
             found.append((asked, _record(came[0]) if came else None))
         return found
 
+    def told(self, limit: int = 100) -> list[Record]:
+        """What the owner did that had to be on record first, newest first."""
+        return [_record(row) for row in self._all(_NEWEST, "owner", None, limit)]
+
     def refusal_counts(self, device: str | None = None) -> list[RefusalCount]:
         """How many refused messages were kept whole, by device and reason."""
         rows = self._all(
