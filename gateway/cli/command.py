@@ -23,6 +23,7 @@ from gateway.cli import (
     leaks,
     manifests,
     networks,
+    noticing,
     serve,
     settings,
     status,
@@ -48,6 +49,7 @@ app.command("capture")(capturing.capture)
 app.add_typer(capturing.keys_app, name="keys")
 app.command("drops")(traffic.drops)
 app.command("leaks")(leaks.leaks)
+app.command("notices")(noticing.command)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
 app.add_typer(traffic.ledger_app, name="ledger")

@@ -205,6 +205,14 @@ class Reader:
             found.append((asked, _record(came[0]) if came else None))
         return found
 
+    def declined(self, limit: int = 1000) -> list[Record]:
+        """The newest messages' ends that say that a vendor refused."""
+        return [
+            record
+            for row in self._all(_NEWEST, "answer", None, limit)
+            if (record := _record(row)).reason in {Reason.VENDOR_REFUSED, Reason.VENDOR_ANSWER}
+        ]
+
     def told(self, limit: int = 100) -> list[Record]:
         """What the owner did that had to be on record first, newest first."""
         return [_record(row) for row in self._all(_NEWEST, "owner", None, limit)]
