@@ -1,7 +1,7 @@
 """The whole `mudroom` command with its help: the one place that knows every room and joins them.
 
 Exit codes: 0 done, 1 it could not be done (the message says why and what to do), 2 the words of the call are wrong,
-3 a check found something (`doctor`, `network plan`, `status`, `ledger verify`, `manifest …`).
+3 a check found something (`check`, `doctor`, `network plan`, `status`, `ledger verify`, `manifest …`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.cli import (
     box,
     claims,
+    conformance,
     console,
     devices,
     doctor,
@@ -42,6 +43,7 @@ app.command("console")(console.console)
 app.add_typer(devices.app, name="devices")
 app.command("claim")(claims.claim)
 app.add_typer(manifests.app, name="manifest")
+app.add_typer(conformance.app, name="check")
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
 app.command("leaks")(leaks.leaks)

@@ -1,0 +1,125 @@
+"""`mudroom check …`: a live vendor host or a live device, held against the standard's requirements one by one.
+
+`check vendor` speaks to the one host that it is told and to nobody else, and says beforehand what it will send; it needs no
+gateway. `check device` only reads. The doctor's checks of the box itself are gateway/cli/checks.py.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from gateway.cli.output import Json, console, plain, show
+from gateway.conformance.report import Line, Verdict, passed
+from gateway.standard.manifest import Direction, Manifest, parse_manifest
+from gateway.standard.naming import is_host_name
+
+FOUND = 3
+MARKS = {Verdict.HELD: "pass", Verdict.BROKEN: "FAIL", Verdict.OPEN: "  - "}
+
+app = typer.Typer(help="Hold a live vendor host or device against the standard.", no_args_is_help=True)
+
+
+@app.command()
+def vendor(  # noqa: PLR0917 # typer calls it by name
+    url: Annotated[str, typer.Argument(metavar="URL", help="https:// and the host's name, nothing behind it")],
+    manifest: Annotated[Path, typer.Option(help="The MUD file that declares what devices say to this host")],
+    ca: Annotated[Path | None, typer.Option(help="A file of CA certificates (PEM) in place of the system's")] = None,
+    address: Annotated[str, typer.Option(metavar="IP[:PORT]", help="Where it is, while DNS does not know it")] = "",
+    claim: Annotated[str, typer.Option(help="A text that the vendor's page shows for a test account")] = "",
+    seconds: Annotated[float, typer.Option(min=1, max=300, help="How long to wait for an answer")] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Act as a gateway would towards a vendor host, well and badly, and tell what the standard asks and the host does.
+
+    It sends made-up messages in the name of a device that does not exist. Exit code 0: nothing failed; 3: something did.
+    """
+    from gateway.conformance.link import MOST_REQUESTS, Place, context
+    from gateway.conformance.talk import Talk
+    from gateway.conformance.vendor import check
+
+    declared = parse_manifest(manifest.read_bytes())
+    host = _host(url, declared)
+    tls = context(None if ca is None else str(ca))
+    where, port = _where(host, address)
+    talk = Talk(Place(host, where, port, tls, seconds), declared, time.time_ns(), claim)
+    types = [one.name for one in declared.messages.values() if one.direction is Direction.FROM_DEVICE and one.host == host]
+    for line in (
+        f"To {host} at {where}, port {port}, and to nobody else: {MOST_REQUESTS} requests at the most, in the name of",
+        f"the device {talk.pair.device} and of a few others, all new and made up: messages ({', '.join(types) or 'none'}),",
+        f"right and forged ones, {'your claim ' if claim else ''}and a wrong claim. A service in use sees them as a device's.",
+    ):
+        typer.echo(plain(line), err=True)
+    try:
+        lines = check(talk)
+    finally:
+        talk.place.close()
+    _tell(lines, as_json)
+
+
+def _host(url: str, manifest: Manifest) -> str:
+    """The host that a URL names. Raises BadParameter."""
+    try:
+        parts = urlsplit(url)
+        plain_url = parts.scheme == "https" and parts.netloc == parts.hostname and url.rstrip("/") == f"https://{parts.netloc}"
+    except ValueError:
+        plain_url = False
+    if not plain_url or not is_host_name(parts.netloc):
+        raise typer.BadParameter(f"{url!r}: https:// and a host's full name in lower case; a port goes into --address")
+    if parts.netloc not in manifest.hosts:
+        raise typer.BadParameter(f"{parts.netloc} is no host of the manifest; it names {', '.join(manifest.hosts)}")
+    return parts.netloc
+
+
+def _where(host: str, address: str) -> tuple[str, int]:
+    """Address and port. Raises BadParameter, OSError."""
+    if not address:
+        found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+        return str(found[0][4][0]), 443
+    literal, port = address, "443"
+    if address.startswith("["):
+        literal, _, rest = address[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif address.count(":") == 1:
+        literal, _, port = address.partition(":")
+    try:
+        return str(ipaddress.ip_address(literal)), _port(port)
+    except ValueError:
+        raise typer.BadParameter(f"{address!r}: an IP address, and a port if need be: 127.0.0.1:8443, [::1]:8443") from None
+
+
+def _port(text: str) -> int:
+    """Raises ValueError."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    if not 0 < number < 65_536:
+        raise ValueError(text)
+    return number
+
+
+def _tell(lines: Sequence[Line], as_json: bool) -> None:
+    """The report; exit code 3 where something failed."""
+    if as_json:
+        rows = [
+            {"requirement": line.id, "section": line.section, "verdict": str(line.verdict), "words": line.words}
+            | {"seen": line.seen, "remedy": line.remedy}
+            for line in lines
+        ]
+        show((), rows, as_json=True)
+    else:
+        out = console()
+        for line in lines:
+            out.print(plain(f"{MARKS[line.verdict]}  {line.words} [{line.id}, section {line.section}]"), soft_wrap=True)
+            out.print(plain(f"      {line.seen}"), soft_wrap=True)
+            if line.remedy:
+                out.print(plain(f"      what to do: {line.remedy}"), soft_wrap=True)
+        numbers = {verdict: sum(line.verdict is verdict for line in lines) for verdict in Verdict}
+        out.print(", ".join(f"{number} {verdict}" for verdict, number in numbers.items()) + ".")
+    if not passed(lines):
+        raise typer.Exit(FOUND)
