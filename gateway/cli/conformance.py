@@ -6,6 +6,7 @@ gateway. `check device` only reads. The doctor's checks of the box itself are ga
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import time
@@ -16,12 +17,15 @@ from urllib.parse import urlsplit
 
 import typer
 
-from gateway.cli.output import Json, console, plain, show
+from gateway.cli.output import Json, console, plain, show, when
+from gateway.cli.state import State
 from gateway.conformance.report import Line, Verdict, passed
+from gateway.registry import Device
 from gateway.standard.manifest import Direction, Manifest, parse_manifest
 from gateway.standard.naming import is_host_name
 
 FOUND = 3
+UNITS = {"m": 60, "h": 3600, "d": 86_400}
 MARKS = {Verdict.HELD: "pass", Verdict.BROKEN: "FAIL", Verdict.OPEN: "  - "}
 
 app = typer.Typer(help="Hold a live vendor host or device against the standard.", no_args_is_help=True)
@@ -62,6 +66,59 @@ def vendor(  # noqa: PLR0917 # typer calls it by name
     finally:
         talk.place.close()
     _tell(lines, as_json)
+
+
+@app.command()
+def device(
+    context: typer.Context,
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id")],
+    since: Annotated[str, typer.Option(metavar="SPAN", help="How far to look back: 45m, 12h or 7d")] = "7d",
+    watch: Annotated[
+        float, typer.Option(metavar="MINUTES", min=0, max=1440, help="Wait for live traffic, and look at that only")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Hold a live device against the standard, by what the gateway has on record of it (as root, on the gateway).
+
+    Exit code 0: nothing failed; 3: something did, or it said nothing.
+    """
+    from gateway.cli.observing import observe
+    from gateway.conformance.device import check
+
+    state: State = context.obj
+    known = state.registry.current().by_id.get(device)
+    if known is None:
+        raise typer.BadParameter(f"there is no device {device}; `mudroom devices` lists them")
+    begin = time.time_ns() - _span(since)
+    if watch:
+        begin = time.time_ns()
+        _watch(state, known, watch)
+    _tell(check(observe(state, known, begin, time.time_ns())), as_json)
+
+
+def _watch(state: State, device: Device, minutes: float) -> None:
+    """Tell messages and refusals as they come, until the time is over or the owner has seen enough (Ctrl-C)."""
+    from gateway.cli.observing import news
+    from gateway.conformance.device import Said
+
+    typer.echo(plain(f"watching {device.id} for {minutes:g} minutes; Ctrl-C ends it and reports"), err=True)
+    end = time.monotonic() + minutes * 60
+    shown = time.time_ns()
+    with contextlib.suppress(KeyboardInterrupt):
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(1.0, left))  # the ledger's file tells nobody that it has grown
+            for one in news(state, device, shown + 1):
+                said = "taken" if isinstance(one, Said) else f"refused: {one.reason.label}: {one.detail}"
+                typer.echo(plain(f"{when(one.received)} {one.type or 'no message'}: {said}"), err=True)
+                shown = one.received
+
+
+def _span(text: str) -> int:
+    """A span of time in ns. Raises BadParameter."""
+    number, unit = text[:-1], UNITS.get(text[-1:], 0)
+    if not unit or not (number.isascii() and number.isdigit() and len(number) < 6):
+        raise typer.BadParameter(f"{text!r}: a number and m, h or d: 45m, 12h, 7d")
+    return int(number) * unit * 10**9
 
 
 def _host(url: str, manifest: Manifest) -> str:

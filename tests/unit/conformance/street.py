@@ -62,6 +62,8 @@ def serving(
         finally:
             server.shutdown()
             thread.join()
+            with host.lock:
+                host.store.close()
 
 
 def checked(
@@ -83,7 +85,6 @@ def checked(
             return check(talk)
         finally:
             place.close()
-            made.store.close()
 
 
 def ids(lines: list[Line], verdict: Verdict = Verdict.BROKEN) -> set[str]:

@@ -8,7 +8,17 @@ import time
 from typing import Any
 
 from tests.home.reference.vendor import (
-    COVERED, ENVELOPE, PARAMETERS, PROBLEM, Answer, Ed25519PublicKey, Handler, InvalidSignature, Refused, VendorHost, base64,
+    COVERED,
+    ENVELOPE,
+    PARAMETERS,
+    PROBLEM,
+    Answer,
+    Ed25519PublicKey,
+    Handler,
+    InvalidSignature,
+    Refused,
+    VendorHost,
+    base64,
 )  # fmt: skip
 
 Fields = list[tuple[str, str]]
@@ -38,7 +48,7 @@ class TakesAnyCover(VendorHost):
     """As a general library does that is not told what must be covered."""
 
     def verified(self, method: str, target: str, named: dict[str, str], content: bytes) -> tuple[str, int]:
-        label, _, parameters = named.get("signature-input", "").partition("=")
+        _label, _, parameters = named.get("signature-input", "").partition("=")
         parameters = parameters.partition(", x=")[0]
         found = re.match(r'\(([^)]*)\);created=([0-9]+);keyid="([^"]{43})"', parameters)
         signature = re.match(r"[a-z]+=:([A-Za-z0-9+/=]+):", named.get("signature", ""))
@@ -160,7 +170,7 @@ class NamesNothing(VendorHost):
 
 class AnyHost(VendorHost):
     def head(self, method: str, target: str, fields: Fields) -> dict[str, str]:
-        self.authority = dict((n.lower(), v) for n, v in fields)["host"]
+        self.authority = {n.lower(): v for n, v in fields}["host"]
         return super().head(method, target, [(n, self.host if n.lower() == "host" else v) for n, v in fields])
 
     def verified(self, method: str, target: str, named: dict[str, str], content: bytes) -> tuple[str, int]:
