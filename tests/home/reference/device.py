@@ -184,7 +184,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--renew-at", type=float, default=0.5, help="of the certificate's life")
     options = parser.parse_args()
-    device, every, number, charge = Device(options.folder, options.code, options.host, options.renew_at), options.every, 0, 20
+    options.folder.mkdir(parents=True, exist_ok=True)
+    device, every, number = Device(options.folder, options.code, options.host, options.renew_at), options.every, 0
     device.enrol()
     while not options.count or number < options.count:
         number += 1
@@ -194,7 +195,7 @@ def main() -> None:
         try:
             answer = device.send("temperature-reading", reading)
             if number == 1:
-                device.send("battery-low", {"charge": charge})
+                device.send("battery-low", {"charge": 20})
         except ValueError as error:
             print(error, file=sys.stderr)
             answer = None
