@@ -1,7 +1,8 @@
 """`mudroom check …`: a live vendor host or a live device, held against the standard's requirements one by one.
 
-`check vendor` speaks to the one host that it is told and to nobody else, and says beforehand what it will send; it needs no
-gateway. `check device` only reads. The doctor's checks of the box itself are gateway/cli/checks.py.
+`check vendor` speaks to the one host that it is told and to nobody else, and says beforehand what it will send. It needs no
+gateway, and refuses to speak from one: nothing leaves a gateway past its record. `check device` only reads. The doctor's
+checks of the box itself are gateway/cli/checks.py.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import typer
 
 from gateway.cli.output import Json, console, plain, show, when
 from gateway.cli.state import State
+from gateway.config import ConfigError
 from gateway.conformance.report import Line, Verdict, passed
 from gateway.registry import Device
 from gateway.standard.manifest import Direction, Manifest, parse_manifest
@@ -33,6 +35,7 @@ app = typer.Typer(help="Hold a live vendor host or device against the standard."
 
 @app.command()
 def vendor(  # noqa: PLR0917 # typer calls it by name
+    context: typer.Context,
     url: Annotated[str, typer.Argument(metavar="URL", help="https:// and the host's name, nothing behind it")],
     manifest: Annotated[Path, typer.Option(help="The MUD file that declares what devices say to this host")],
     ca: Annotated[Path | None, typer.Option(help="A file of CA certificates (PEM) in place of the system's")] = None,
@@ -45,13 +48,15 @@ def vendor(  # noqa: PLR0917 # typer calls it by name
 
     It sends made-up messages in the name of a device that does not exist. Exit code 0: nothing failed; 3: something did.
     """
-    from gateway.conformance.link import MOST_REQUESTS, Place, context
+    from gateway.conformance.link import MOST_REQUESTS, Place
+    from gateway.conformance.link import context as outer
     from gateway.conformance.talk import Talk
     from gateway.conformance.vendor import check
 
     declared = parse_manifest(manifest.read_bytes())
     host = _host(url, declared)
-    tls = context(None if ca is None else str(ca))
+    tls = outer(None if ca is None else str(ca))
+    _not_past_the_record(context.obj, address)
     where, port = _where(host, address)
     talk = Talk(Place(host, where, port, tls, seconds), declared, time.time_ns(), claim)
     types = [one.name for one in declared.messages.values() if one.direction is Direction.FROM_DEVICE and one.host == host]
@@ -135,11 +140,29 @@ def _host(url: str, manifest: Manifest) -> str:
     return parts.netloc
 
 
+def _not_past_the_record(state: State, address: str) -> None:
+    """A gateway says nothing to a vendor but by ledger and courier, so not from here either. Raises BadParameter."""
+    try:
+        gateway = state.config.paths.registry.exists()
+    except (ConfigError, PermissionError):
+        return  # no settings: no gateway
+    if gateway and not (address and ipaddress.ip_address(_split(address)[0]).is_loopback):
+        raise typer.BadParameter(
+            "this machine is a gateway, and nothing leaves it for a vendor but what is on its record; call this on another one "
+            "(to a host on this machine itself: --address 127.0.0.1:PORT)"
+        )
+
+
 def _where(host: str, address: str) -> tuple[str, int]:
     """Address and port. Raises BadParameter, OSError."""
     if not address:
         found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
         return str(found[0][4][0]), 443
+    return _split(address)
+
+
+def _split(address: str) -> tuple[str, int]:
+    """IP and port of --address. Raises BadParameter."""
     literal, port = address, "443"
     if address.startswith("["):
         literal, _, rest = address[1:].partition("]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from hashlib import sha256
 
 from gateway.allowance import allowance
 from gateway.cli.state import State
@@ -11,11 +12,12 @@ from gateway.conformance.device import Certificate, Observed, Said, Tried, Unsai
 from gateway.ledger.reader import MessageRecord, Reader
 from gateway.reasons import Reason
 from gateway.registry import Device
+from gateway.standard.claim import TYPE as CLAIM
 from gateway.standard.explain import fields
 from gateway.standard.manifest import Direction, Manifest
 from gateway.standard.slots import a_day
 
-MOST = 5000  # newest messages and refusals that are looked at
+MOST = 1000  # newest messages and refusals that are looked at: a message may be large, and the box is small
 FEW = 100  # of each, where somebody looks every second
 DAY = 86_400 * 10**9
 
@@ -62,9 +64,10 @@ def news(state: State, device: Device, since: int) -> list[Said | Unsaid]:
 
 def _news(reader: Reader, device: str, since: int, most: int) -> tuple[tuple[Said, ...], tuple[Unsaid, ...]]:
     """Oldest first."""
-    said = [_said(one) for one in reader.messages(most, device=device) if one.message.received >= since]
+    taken = reader.messages(most, device=device)
+    said = [_said(one) for one in taken if one.message.received >= since and one.message.type != CLAIM]
     unsaid = [
-        Unsaid(one.type, one.received, one.original, one.reason, one.detail)
+        Unsaid(one.type, one.received, sha256(one.original).digest(), one.reason, one.detail)
         for one in reader.refusals(most, device=device)
         if one.received >= since and one.reason is not None
     ]
@@ -73,8 +76,10 @@ def _news(reader: Reader, device: str, since: int, most: int) -> tuple[tuple[Sai
 
 def _said(record: MessageRecord) -> Said:
     message = record.message
-    payload = json.loads(message.outgoing).get("payload", {})  # a claim has none
-    return Said(message.type, message.received, message.original, payload, record.answer.at if record.answer else 0)
+    payload = json.loads(message.outgoing)["payload"]
+    return Said(
+        message.type, message.received, sha256(message.original).digest(), payload, record.answer.at if record.answer else 0
+    )
 
 
 def _charged(reader: Reader, device: str, since: int) -> dict[str, tuple[int, float]]:

@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from gateway.conformance.report import CannotLook
 from gateway.http1.response import Response, ResponseParser
 from gateway.http1.violation import Limits, Violation
 
 KEPT = 2048  # bytes of an answer that are kept as they came
 CHUNK = 16_384
 MOST_REQUESTS = 240  # of one run
+MOST_SILENT = 3
 
 
-class TooMany(RuntimeError):
-    """The run has sent as much as it said that it would."""
+class TooMany(CannotLook):
+    """The run has sent as much as it said that it would, or waited for too many answers in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,29 @@ class Place:
     context: ssl.SSLContext
     seconds: float = 30.0
     left: int = MOST_REQUESTS
+    silent: int = 0  # how often there was no answer in time
     limits: Limits = field(default_factory=Limits)
     _link: Link | None = field(default=None, repr=False)
 
     def open(self) -> Link:
-        """A new connection. Raises OSError (ssl.SSLError is one)."""
-        sock = socket.create_connection((self.address, self.port), timeout=self.seconds)
+        """A new connection. Raises OSError (ssl.SSLError is one), TooMany."""
+        self.may_wait()
         try:
-            wrapped = self.context.wrap_socket(sock, server_hostname=self.host)
-        except BaseException:
-            sock.close()
+            sock = socket.create_connection((self.address, self.port), timeout=self.seconds)
+            try:
+                wrapped = self.context.wrap_socket(sock, server_hostname=self.host)
+            except BaseException:
+                sock.close()
+                raise
+        except TimeoutError:
+            self.silent += 1
             raise
         return Link(self, wrapped)
+
+    def may_wait(self) -> None:
+        """Raise TooMany where the peer was waited for often enough."""
+        if self.silent >= MOST_SILENT:
+            raise TooMany(f"not tried: {MOST_SILENT} times there was no answer in time")
 
     def once(self, request: bytes) -> Heard:
         """One request on a connection of its own."""
@@ -126,7 +139,8 @@ class Link:
     def exchange(self, request: bytes) -> Heard:
         """Send and read one answer; the connection is over after anything but a whole one."""
         if self._place.left <= 0:
-            raise TooMany("the number of requests that was announced is used up")
+            raise TooMany("not tried: the number of requests that was announced is used up")
+        self._place.may_wait()
         self._place.left -= 1
         raw = bytearray()
         end = time.monotonic() + self._place.seconds
@@ -148,6 +162,7 @@ class Link:
             return Heard(None, violation, violation.detail, bytes(raw))
         except TimeoutError:
             self.usable = False
+            self._place.silent += 1
             return Heard(None, trouble=f"no whole answer within {self._place.seconds:g} s", raw=bytes(raw))
         except OSError as error:
             self.usable = False

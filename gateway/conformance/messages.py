@@ -117,9 +117,11 @@ def withheld(talk: Talk) -> Seen:
             each = talk.send(f"{declared.name} without {pointer}, which is withheld", request)
             if each.hidden or each.status in NOT_NOW or each.label in FIRST_CLAIM:
                 return left_open(f"{each.words}: {each.fault or each.told}")
-            fits = each.status == 422 and each.label == "required-withheld" and pointer in each.problem.get("pointers", ())
+            named = each.problem.get("pointers")
+            named = named if isinstance(named, list) else []
+            fits = each.status == 422 and each.label == "required-withheld" and pointer in named
             if not each.accepted and not fits:
-                where = f", pointers {each.problem.get('pointers')}" if each.label == "required-withheld" else ""
+                where = f", pointers {named}" if each.label == "required-withheld" else ""
                 return broken(f"{each.words}: {each.told}{where}"[:300])
             seen.append(each.told)
     return held(f"{len(seen)} tries: {', '.join(sorted(set(seen)))}") if seen else left_open("no type has members")

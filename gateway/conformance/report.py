@@ -15,6 +15,10 @@ class Verdict(StrEnum):
     OPEN = "not applicable"  # could not be looked at, or has no occasion here; ``Seen.what`` says which
 
 
+class CannotLook(Exception):  # a finding, not an error
+    """A look cannot be had: nothing passes by that. Says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The outcome of one look. ``what``: in words, bounded by whoever writes them."""
@@ -68,6 +72,8 @@ def looked[Subject](requirements: Sequence[Requirement[Subject]], subject: Subje
     for each in requirements:
         try:
             seen = each.look(subject)
+        except CannotLook as error:
+            seen = broken(str(error))
         except Exception as error:
             seen = broken(f"this check failed itself: {type(error).__name__}: {str(error)[:200]}; report that, please")
         remedy = each.remedy if seen.verdict is Verdict.BROKEN else ""

@@ -44,7 +44,7 @@ def exchange(link: http.client.HTTPConnection, method: str, path: str, body: byt
 def pause(fields: http.client.HTTPMessage, otherwise: int) -> None:
     """Wait as Retry-After says, an hour at most."""
     wait = fields.get("Retry-After", "")
-    time.sleep(min(int(wait), 3600) if wait.isdigit() else otherwise)
+    time.sleep(min(int(wait), 3600) if wait.isascii() and wait.isdigit() and len(wait) < 9 else otherwise)
 
 
 class Device:
@@ -91,9 +91,9 @@ class Device:
         if status != 200:
             return pause(fields, 10)
         (ca,) = pkcs7.load_der_pkcs7_certificates(base64.b64decode(content))
-        print_, theirs = ca.fingerprint(hashes.SHA256()).hex(), fields["Clear-Envelope-Nonce"]
+        print_, theirs = ca.fingerprint(hashes.SHA256()).hex(), fields.get("Clear-Envelope-Nonce", "")
         proof = self.proof("clear-envelope-1 enrolment gateway", print_, mine, theirs)
-        if not hmac.compare_digest(proof.encode(), fields["Clear-Envelope-Proof"].encode()):
+        if not hmac.compare_digest(proof.encode(), fields.get("Clear-Envelope-Proof", "").encode()):
             time.sleep(60)
             raise ValueError("a false gateway, or a mistyped code")
         self.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
@@ -127,10 +127,13 @@ class Device:
         if datetime.now(UTC) < begins + (ends - begins) * self.renew_at or time.monotonic() < self.tried:
             return
         self.tried = time.monotonic() + 3600
-        status, _, content = self.est(self.papers(), "simplereenroll", self.request())
-        if status == 200:
-            self.keep(content)
-            self.close()
+        try:
+            status, _, content = self.est(self.papers(), "simplereenroll", self.request())
+            if status == 200:
+                self.keep(content)
+                self.close()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            print(f"not renewed: {error}", file=sys.stderr)
 
     # --- messages (sections 1 to 3 and 6) ---
 

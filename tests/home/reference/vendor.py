@@ -3,7 +3,8 @@
 
 It needs Python and `cryptography` and shares no code with the gateway: all of it follows docs/clear-envelope.md. VendorHost
 decides about whole requests and knows no server; Handler below puts it behind Python's own http.server. It must never take a
-message whose signature it did not verify.
+message whose signature it did not verify. Anybody may come with a new key (that is the standard's trust on first use), so in
+earnest put limits of connections and requests in front of it.
 
     vendor.py --manifest thermometer.mud.json --certificate host.pem --key host.key --address 127.0.0.1 --port 8443
 """
@@ -150,7 +151,12 @@ class VendorHost:
             envelope = json.loads(content.decode(), object_pairs_hook=members, parse_constant=no_number)
         except (ValueError, RecursionError) as error:
             raise Refused(400, "json-syntax", f"not the JSON of an envelope: {str(error)[:80]}") from None
-        if not isinstance(envelope, dict) or not envelope.keys() >= COMMON or envelope["ce"] != 1:
+        if (
+            not isinstance(envelope, dict)
+            or not envelope.keys() >= COMMON
+            or type(envelope["ce"]) is not int
+            or envelope["ce"] != 1
+        ):
             raise Refused(422, "envelope", "not an envelope of version 1")
         if not all(isinstance(envelope[name], str) and 0 < len(envelope[name]) <= 64 for name in ("id", "sent", "device")):
             raise Refused(422, "envelope", "id, sent and device are texts")

@@ -143,7 +143,7 @@ def record(config: Config, *payloads: dict[str, Any], refused: tuple[Refused, ..
         vendor = {"name": manifest.vendor.name, "hosts": list(manifest.hosts)}
         body = json.dumps({"ce": 1, "type": kind, "vendor": vendor, "payload": payload}).encode()
         sent = outgoing(judge.from_device(HOST, kind, body), manifest, id=f"m-{number:08d}", sent=sent_at(NOW), device="d-1")
-        whole = submit(number, device="thermometer", type_=kind, received=NOW - 10**9 * number, bits=20)
+        whole = submit(number, device="thermometer", type_=kind, received=NOW - 10**9 * (100 + number), bits=20)
         store.commit(Batch(submits=[msgspec.structs.replace(whole, original=body, outgoing=sent)]))
     names = {("thermometer", Reason.PASS_NAMES.code): (3, 200)} if asked else {}
     store.commit(Batch(refusals=list(refused), counters=names))
@@ -198,3 +198,17 @@ def test_a_silent_device_does_not_pass(home: Config, capsys: pytest.CaptureFixtu
 def test_nonsense_is_refused(home: Config, words: tuple[str, ...]) -> None:
     record(home)
     assert call("check", "device", *words) == 2
+
+
+@pytest.mark.parametrize("address", [(), ("--address", "203.0.113.9"), ("--address", "[2001:db8::9]:443")])
+def test_a_gateway_says_nothing_to_a_vendor_past_its_record(
+    home: Config, address: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("check", "vendor", f"https://{HOST}", "--manifest", str(MANIFEST), *address) == 2
+    told = capsys.readouterr().err
+    assert "requests at the most" not in told
+    assert "this machine is a gateway" in " ".join(told.replace("│", " ").split())
+
+
+def test_a_gateway_may_check_a_host_on_its_own_loopback(home: Config, found: Papers) -> None:
+    assert vendor(found) == 0

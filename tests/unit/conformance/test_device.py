@@ -145,6 +145,11 @@ def test_what_was_not_seen_is_open_and_told() -> None:
     assert "always came: require it" in lines["optional"].seen
 
 
+def test_a_question_that_is_not_counted_yet_is_no_fault() -> None:
+    lines = check(changed(asked_names=False, said=(said(20), said(10, "battery-low"))))
+    assert ids(lines) == set() and "names" in ids(lines, Verdict.OPEN)
+
+
 def test_202_without_a_repetition_is_as_it_should_be() -> None:
     late = check(changed(said=(said(500, after=9), *GOOD.said)))
     assert ids(late) == set() and "once" in ids(late, Verdict.HELD)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.conformance.link import Place, TooMany, context
+from gateway.conformance.link import MOST_REQUESTS, Place, TooMany, context
 from gateway.conformance.pair import Pair
+from gateway.conformance.report import passed
 from gateway.conformance.talk import Talk
 from gateway.conformance.vendor import check
 from gateway.standard.manifest import parse_manifest
@@ -67,6 +68,11 @@ def test_an_answer_that_never_ends_is_not_waited_for(found: Papers) -> None:
         made = talk(found, port, seconds=0.3)
         exchange = made.send("a message", made.good().request())
         made.place.close()
+        again = talk(found, port, seconds=0.2)
+        lines = check(again)
+        again.place.close()
+        assert again.place.left == MOST_REQUESTS - 3, "and not over and over again"
+        assert not passed(lines)
     assert (exchange.fault, exchange.status) == ("answered", 0)
     assert "no whole answer within 0.3 s" in exchange.why
 
