@@ -82,13 +82,13 @@ def _said(record: MessageRecord) -> Said:
     )
 
 
-def _charged(reader: Reader, device: str, since: int) -> dict[str, tuple[int, float]]:
-    """Messages and bits by type, in the days from ``since`` (days since the epoch)."""
-    found: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+def _charged(reader: Reader, device: str, since: int) -> dict[str, tuple[int, float, float]]:
+    """Messages, bits of their values and of their times by type, in the days from ``since`` (days since the epoch)."""
+    found: dict[str, tuple[int, float, float]] = defaultdict(lambda: (0, 0.0, 0.0))
     for row in reader.leaks(device, days=366):
         if row.day >= since:
-            messages, bits = found[row.type]
-            found[row.type] = messages + row.spent.messages, bits + row.bits
+            messages, values, times = found[row.type]
+            found[row.type] = messages + row.spent.messages, values + row.spent.bits, times + row.spent.presence
     return dict(found)
 
 

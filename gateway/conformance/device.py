@@ -96,8 +96,8 @@ class Certificate:
 class Observed:
     """What is on record of one device from ``since`` to ``now`` (ns since the epoch).
 
-    ``charged``: by type, messages and their bits with those of their times; ``most``: by type, the bits of a day at the declared
-    rate if every message cost the most; ``budget``: bits a day; ``wait``: ns that a device waits for its vendor's answer.
+    ``charged``: by type, messages, bits of their values, bits of their times. ``most``: by type, the bits of a day at the
+    declared rate if every message cost the most. ``budget``: bits a day; ``wait``: ns that a device waits for an answer.
     """
 
     device: str
@@ -109,7 +109,7 @@ class Observed:
     unsaid: Sequence[Unsaid] = ()
     tried: Sequence[Tried] = ()
     certificates: Sequence[Certificate] = ()
-    charged: dict[str, tuple[int, float]] | None = None
+    charged: dict[str, tuple[int, float, float]] | None = None
     most: dict[str, float] | None = None
     budget: int = 0
     wait: int = 5 * SECOND
@@ -210,10 +210,10 @@ def budget(observed: Observed) -> Seen:
         return seen
     day, told = 0.0, []
     for one in observed.declared:
-        messages, bits = (observed.charged or {}).get(one.name, (0, 0.0))
+        messages, values, times = (observed.charged or {}).get(one.name, (0, 0.0, 0.0))
         if messages:
-            day += bits / messages * one.rate * 24
-            told.append(f"{one.name}: {bits / messages:.0f} bits each, their times with them")
+            day += (values + times) / messages * one.rate * 24
+            told.append(f"{one.name}: {values / messages:.0f} bits each and {times / messages:.1f} for when it comes")
         else:
             day += (observed.most or {}).get(one.name, 0.0)
             told.append(f"{one.name}: not seen, so counted at its most")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway.conformance.link import Place, context
 from gateway.conformance.report import Line, Verdict
@@ -73,14 +74,15 @@ def checked(
     *,
     tls: ssl.SSLContext | None = None,
     claim: bool = True,
-    seconds: float = 20.0,
+    document: dict[str, Any] | None = None,
 ) -> list[Line]:
-    """The report on such a host."""
-    made = host(HOST, json.loads(MANIFEST.read_text()), service)
+    """The report on such a host. ``document``: the manifest, if it is another."""
+    raw = MANIFEST.read_bytes() if document is None else json.dumps(document).encode()
+    made = host(HOST, json.loads(raw), service)
     with serving(made, tls or found.tls, handler) as port:
-        place = Place(HOST, "127.0.0.1", port, context(str(found.ca)), seconds)
+        place = Place(HOST, "127.0.0.1", port, context(str(found.ca)))
         text = made.new_claim("me") if claim else ""
-        talk = Talk(place, parse_manifest(MANIFEST.read_bytes()), time.time_ns(), text)
+        talk = Talk(place, parse_manifest(raw), time.time_ns(), text)
         try:
             return check(talk)
         finally:

@@ -39,7 +39,7 @@ GOOD = Observed(
     NOW,
     said=(said(400), said(300, humidity=45), said(200), said(100, "battery-low", charge=20)),
     certificates=(Certificate(True, NOW // SECOND + 30 * 86_400),),
-    charged={"temperature-reading": (3, 90.0), "battery-low": (1, 5.0)},
+    charged={"temperature-reading": (3, 60.0, 30.0), "battery-low": (1, 3.0, 2.0)},
     most={"temperature-reading": 90_000.0, "battery-low": 300.0},
     budget=262_144,
     asked_names=True,
@@ -97,7 +97,7 @@ FAULTS: dict[str, tuple[Observed, str]] = {
     "too often, and stopped": (refused(Reason.RATE_MESSAGES), "rate"),
     "too often": (changed(said=tuple(said(n) for n in range(100)) + GOOD.said), "rate"),
     "budget spent": (refused(Reason.LEAK_BUDGET), "budget"),
-    "could spend it": (changed(charged={"temperature-reading": (2, 400.0)}), "budget"),
+    "could spend it": (changed(charged={"temperature-reading": (2, 40.0, 360.0)}), "budget"),
     "could spend it, unseen": (changed(charged={}, budget=90_000), "budget"),
     "sends it again after 202": (
         changed(said=(said(400, after=0), replace(said(390), original=said(400).original), *GOOD.said[1:])), "once",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gateway.conformance.report import Verdict, passed
 from gateway.conformance.vendor import REQUIREMENTS
 from tests.home.reference import vendor as reference
 from tests.unit.conformance import variants
-from tests.unit.conformance.street import Papers, checked, ids, issued
+from tests.unit.conformance.street import MANIFEST, Papers, checked, ids, issued
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,24 @@ def test_nothing_is_held_against_a_host_that_nobody_could_hear(found: Papers, tm
     mine = Papers(other.ca, other.certificate, other.key)
     for lines in (checked(found, tls=old), checked(found, tls=other.tls), checked(mine, tls=other.tls)):
         assert [(line.id, line.verdict) for line in lines] == [("tls", Verdict.BROKEN)]
+
+
+def test_a_host_that_wants_a_claim_first_is_no_worse_for_it(found: Papers) -> None:
+    lines = checked(found, variants.ClaimsFirst)
+    assert ids(lines) == set()
+    assert ids(lines, Verdict.OPEN) == {"new-device"}
+    lines = checked(found, variants.ClaimsFirst, claim=False)
+    assert ids(lines) == set()
+    assert {"good-messages", "no-age", "withheld", "key-pinned"} <= ids(lines, Verdict.OPEN)
+    assert {"signature", "digest", "bad-envelope"} <= ids(lines, Verdict.HELD)
+
+
+def test_claims_are_for_the_first_host_only(found: Papers, tmp_path: Path) -> None:
+    document = json.loads(MANIFEST.read_text())
+    document["ietf-mud:mud"]["clear-envelope"]["hosts"].insert(0, "first.celsia.example")
+    lines = checked(found, document=document)
+    assert ids(lines) == set()
+    assert ids(lines, Verdict.OPEN) == {"claim-taken", "claim-unknown", "claim-signature"}
 
 
 def test_without_a_claim_that_requirement_stays_open(found: Papers) -> None:

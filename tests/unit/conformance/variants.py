@@ -155,6 +155,17 @@ class RefusesWarmth(VendorHost):
         return super().message(envelope, type)
 
 
+class ClaimsFirst(VendorHost):
+    """Breaks nothing."""
+
+    def message(self, envelope: dict[str, Any], type: str) -> Answer:
+        answer = super().message(envelope, type)
+        (account,) = self.store.execute("SELECT account FROM devices WHERE device = ?", (envelope["device"],)).fetchone()
+        if not account:
+            raise Refused(403, "claim-required", "whose are you?")
+        return answer
+
+
 class AsksForWhatIsWithheld(VendorHost):
     def message(self, envelope: dict[str, Any], type: str) -> Answer:
         return super().message(envelope | {"withheld": []}, type)
