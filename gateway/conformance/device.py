@@ -25,7 +25,7 @@ LEAST_WAIT = 5 * SECOND  # the shortest Retry-After that the gateway gives
 TLS = frozenset(
     {
         Reason.NOT_TLS, Reason.SNI_MISSING, Reason.SNI_NOT_APPROVED, Reason.CERTIFICATE_MISSING, Reason.CERTIFICATE_OTHER,
-        Reason.CERTIFICATE_REVOKED, Reason.TLS_FAILED, Reason.TIMEOUT,
+        Reason.CERTIFICATE_REVOKED, Reason.CERTIFICATE_UNTRUSTED, Reason.TLS_FAILED, Reason.TIMEOUT,
     }
 )  # fmt: skip
 NAMES = frozenset({Reason.DNS_MALFORMED, Reason.NAME_NOT_APPROVED, Reason.FOREIGN_DNS, Reason.DOT, Reason.ADDRESS_MISMATCH})
@@ -43,7 +43,7 @@ PAYLOAD = frozenset(reason for reason in Reason if reason.code in _JUDGED) - ENV
 ELSEWHERE = frozenset(
     {
         Reason.MULTICAST, Reason.EXTENSION_HEADER, Reason.UNCONFIGURED, Reason.UNKNOWN_DEVICE, Reason.LOCAL_ONLY,
-        Reason.NO_LISTENER, Reason.NO_LEAF, Reason.IDENTITY_UNKNOWN, Reason.CERTIFICATE_UNTRUSTED, Reason.QUARANTINED,
+        Reason.NO_LISTENER, Reason.NO_LEAF, Reason.IDENTITY_UNKNOWN, Reason.QUARANTINED,
         Reason.ENROLMENT_WAITING, Reason.ENROLMENT_FAILED, Reason.JUDGE_ERROR,
     }
 )  # fmt: skip
@@ -158,12 +158,11 @@ def renews(observed: Observed) -> Seen:
     if not ends:
         return left_open("it is not enrolled")
     day = datetime.fromtimestamp(ends, UTC).date()
-    untrusted = sum(one.count for one in observed.tried if one.reason is Reason.CERTIFICATE_UNTRUSTED)
     if observed.now < ends * SECOND:
         return left_open(f"its first certificate is good until {day}; whether it renews shows after that")
     if any(one.received > ends * SECOND for one in observed.said):
         return held(f"its first certificate ended on {day}, and it speaks with a later one")
-    return broken(f"its first certificate ended on {day}, and no message came since; refused as expired or foreign: {untrusted}")
+    return broken(f"its first certificate ended on {day}, and no message came since")
 
 
 def heard(observed: Observed) -> Seen:

@@ -35,6 +35,7 @@ class Heard:
     violation: Violation | None = None
     trouble: str = ""
     raw: bytes = b""  # the first bytes of it
+    seconds: float = 0.0  # from the first byte of the request to the last of the answer
 
 
 @dataclass
@@ -143,7 +144,8 @@ class Link:
         self._place.may_wait()
         self._place.left -= 1
         raw = bytearray()
-        end = time.monotonic() + self._place.seconds
+        begun = time.monotonic()
+        end = begun + self._place.seconds
         response: Response | None = None
         try:
             self._socket.settimeout(self._place.seconds)
@@ -168,7 +170,7 @@ class Link:
             self.usable = False
             return Heard(None, trouble=told(error), raw=bytes(raw))
         self.usable = not response.close
-        return Heard(response, raw=bytes(raw))
+        return Heard(response, raw=bytes(raw), seconds=time.monotonic() - begun)
 
 
 def told(error: OSError) -> str:

@@ -17,6 +17,7 @@ from gateway.standard.ijson import parse
 from gateway.standard.refusal import Refusal, token
 
 DAY = 86_400 * 10**9
+PATIENCE = 5.0  # seconds that a gateway lets a device wait, unless its owner says otherwise
 OLD = 45 * DAY  # longer than any line is down
 
 
@@ -50,7 +51,9 @@ def good(talk: Talk) -> Seen:
     for declared in talk.types:
         for sample in talk.samples(declared):
             sent.append(talk.send(f"{declared.name}, {sample.words}", talk.message(declared, sample.payload).request()))
-    return taken(sent, f"{len(sent)} messages of {len(talk.types)} types")
+    slowest = max((each.heard.seconds for each in sent), default=0.0)
+    late = f", more than the {PATIENCE:g} s that a device waits, so it may hear 202" if slowest > PATIENCE else ""
+    return taken(sent, f"{len(sent)} messages of {len(talk.types)} types, the slowest answer after {slowest:.2f} s{late}")
 
 
 def other_pair(talk: Talk) -> Seen:
@@ -83,6 +86,8 @@ def once(talk: Talk) -> Seen:
     for each in sent:
         if each.hidden:
             return left_open(f"see {each.fault}: {each.words}: {each.why}")
+    if not sent[0].accepted:
+        return left_open(f"the first was not taken: {sent[0].told}")
     first = _essence(sent[0])
     for each in sent[1:]:
         if _essence(each) != first:

@@ -23,7 +23,8 @@ from gateway.standard.manifest import Direction, Manifest, MessageType
 from gateway.standard.problem import PROBLEM_MEDIA_TYPE, TYPE_PREFIX, VENDOR_TYPES
 from gateway.standard.refusal import Refusal
 
-NOT_NOW = frozenset({408, 425, 429, 503})
+TOO_OFTEN = 429
+NOT_NOW = frozenset({408, 425, TOO_OFTEN, 503})
 FIRST_CLAIM = ("claim-required",)  # refusals that say that this run's device is nobody's, not that the message is wrong
 
 # Faults that hide what the peer thought of the request.
@@ -209,6 +210,8 @@ def refused(exchanges: Sequence[Exchange], status: int = 0, label: str = "") -> 
             return _hidden(each)
         wanted = f"{status} {label}".strip() if status else "4xx with a type of the list"
         fits = each.status == status and each.label == label if status else 400 <= each.status < 500 and each.label
+        if each.status == TOO_OFTEN:
+            return left_open(f"{each.words}: {each.told}; run again where the host has no limit")
         if not fits and each.fault == PROBLEM_TYPE:
             return left_open(f"see {PROBLEM_TYPE}: {each.words}: {each.why}")
         if not fits or each.status in NOT_NOW:
@@ -219,6 +222,8 @@ def refused(exchanges: Sequence[Exchange], status: int = 0, label: str = "") -> 
 def turned_away(exchanges: Sequence[Exchange]) -> Seen:
     """All of these must be refused in whatever words, or cut off."""
     for each in exchanges:
+        if each.status == TOO_OFTEN:
+            return left_open(f"{each.words}: {each.told}; run again where the host has no limit")
         if each.status and not 400 <= each.status < 500:
             return broken(f"{each.words}: answered {each.told}, not 4xx")
     return held(f"{_listed(exchanges)}: refused or cut off")

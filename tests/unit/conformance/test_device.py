@@ -78,10 +78,8 @@ FAULTS: dict[str, tuple[Observed, str]] = {
     "signed by hand": (changed(certificates=(Certificate(False, NOW // SECOND + 86_400),)), "enrolled"),
     "no certificate": (changed(certificates=()), "enrolled"),
     "revoked": (changed(certificates=(Certificate(True, NOW // SECOND + 86_400, revoked=True),)), "enrolled"),
-    "never renewed": (
-        changed(certificates=(Certificate(True, NOW // SECOND - 50),), tried=(Tried(Reason.CERTIFICATE_UNTRUSTED, "", 9),)),
-        "renews",
-    ),
+    "never renewed": (changed(certificates=(Certificate(True, NOW // SECOND - 50),)), "renews"),
+    "another authority's certificate": (tried(Reason.CERTIFICATE_UNTRUSTED), "tls"),
     "silent": (changed(said=()), "heard"),
     "asks for other names": (tried(Reason.NAME_NOT_APPROVED), "names"),
     "has addresses built in": (changed(asked_names=False), "names"),

@@ -122,6 +122,13 @@ def test_a_host_that_wants_a_claim_first_is_no_worse_for_it(found: Papers) -> No
     assert {"signature", "digest", "bad-envelope"} <= ids(lines, Verdict.HELD)
 
 
+def test_a_host_that_has_enough_of_it_is_not_judged_by_that(found: Papers) -> None:
+    lines = checked(found, variants.Limits, variants.SaysWhen)
+    assert ids(lines) == set()
+    assert {"signature-cover", "key-pinned", "digest"} <= ids(lines, Verdict.OPEN)
+    assert ids(checked(found, variants.Limits)) == {"retry-after"}, "but it must say when to come again"
+
+
 def test_claims_are_for_the_first_host_only(found: Papers, tmp_path: Path) -> None:
     document = json.loads(MANIFEST.read_text())
     document["ietf-mud:mud"]["clear-envelope"]["hosts"].insert(0, "first.celsia.example")

@@ -299,6 +299,16 @@ class Busy(VendorHost):
         return super().message(envelope, type)
 
 
+class Limits(VendorHost):
+    """So many requests, and then no more for a while. Breaks nothing."""
+
+    left = 30
+
+    def answer(self, method: str, target: str, fields: Fields, content: bytes) -> Answer:
+        self.left -= 1
+        return super().answer(method, target, fields, content) if self.left >= 0 else Answer(429, PROBLEM, b"{}")
+
+
 class Html(VendorHost):
     def problem(self, refusal: Refused) -> Answer:
         return Answer(refusal.status, "text/html", b"<h1>No</h1>")
@@ -374,6 +384,14 @@ class SaysClose(Rendering):
     def changed(self, raw: bytes) -> bytes:
         self.close_connection = True
         return raw.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
+class SaysWhen(Handler):
+    """To come again."""
+
+    def rendered(self, answer: Answer) -> bytes:
+        raw = super().rendered(answer)
+        return raw.replace(b"\r\n", b"\r\nRetry-After: 60\r\n", 1) if answer.status == 429 else raw
 
 
 class CutsOff(Handler):
