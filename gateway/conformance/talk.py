@@ -237,7 +237,7 @@ def faultless(talk: Talk, fault: str, what: str) -> Seen:
         more = f"; and {len(faulty) - 1} more" if len(faulty) > 1 else ""
         return broken(f"{first.words}: {first.why}{more}")
     looked = sum(1 for each in talk.exchanges if each.status)
-    return held(f"{what} in {looked} answers") if looked else left_open("no answer came")
+    return held(f"{what} ({looked} answers)") if looked else left_open("no answer came")
 
 
 def _hidden(exchange: Exchange) -> Seen:
