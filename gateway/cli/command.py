@@ -1,7 +1,7 @@
 """The whole `mudroom` command with its help: the one place that knows every room and joins them.
 
 Exit codes: 0 done, 1 it could not be done (the message says why and what to do), 2 the words of the call are wrong,
-3 a check found something (`doctor`, `network plan`, `status`, `ledger verify`, `manifest …`).
+3 a check found something (`check`, `doctor`, `network plan`, `status`, `ledger verify`, `manifest …`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gateway.cli import (
     box,
     capturing,
     claims,
+    conformance,
     console,
     devices,
     doctor,
@@ -44,6 +45,7 @@ app.command("console")(console.console)
 app.add_typer(devices.app, name="devices")
 app.command("claim")(claims.claim)
 app.add_typer(manifests.app, name="manifest")
+app.add_typer(conformance.app, name="check")
 app.command("messages")(traffic.messages)
 app.command("capture")(capturing.capture)
 app.add_typer(capturing.keys_app, name="keys")
