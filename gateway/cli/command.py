@@ -18,6 +18,7 @@ from gateway.cli import (
     console,
     devices,
     doctor,
+    firmware,
     judging,
     leaks,
     manifests,
@@ -42,6 +43,7 @@ app.command("console")(console.console)
 app.add_typer(devices.app, name="devices")
 app.command("claim")(claims.claim)
 app.add_typer(manifests.app, name="manifest")
+app.add_typer(firmware.app, name="firmware")
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
 app.command("leaks")(leaks.leaks)

@@ -21,7 +21,7 @@ from gateway.config import Door as Settings
 from gateway.door.attempts import Attempts
 from gateway.door.checks import Target, check_device, check_hello, read_peer
 from gateway.door.desk import Desk, Guest
-from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, Reply, Threshold, TlsBroken
+from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, More, Reply, Threshold, TlsBroken, Writable
 from gateway.door.leaves import Leaf, Leaves, NoLeaf
 from gateway.door.mitm import (
     Client,
@@ -105,6 +105,7 @@ class DoorConnection(asyncio.Protocol):
         self._hello_done = False
         self._established = False
         self._stalled = False
+        self._more = False  # whether the layers have more to send
 
     # --- asyncio's side ---------------------------------------------------------------------------------------------
 
@@ -188,9 +189,10 @@ class DoorConnection(asyncio.Protocol):
             self._top.tls.__dict__.clear()
             self._top.__dict__.clear()
         if self._envelope is not None:
+            self._envelope.abandon()
             self._envelope.__dict__.clear()
         self._top = self._client = self._envelope = None
-        self._queue.clear()
+        self._forget_queue()
 
     def pause_writing(self) -> None:
         """The device does not read its answer: hear nothing more of it until it does."""
@@ -205,6 +207,8 @@ class DoorConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
         self._watch()
+        if self._more:
+            self._loop.call_soon(self._send_on)
 
     def leave(self) -> None:
         """The worker ends: the connection too."""
@@ -275,6 +279,10 @@ class DoorConnection(asyncio.Protocol):
                 self._transport.write(command.data)
         elif isinstance(command, Consider):
             self._consider(command)
+        elif isinstance(command, More):
+            self._more = True
+            if not self._stalled:
+                self._loop.call_soon(self._send_on)  # others have their turn between two pieces
         elif isinstance(command, commands.StartHook):
             self._answer_hook(command)
         elif isinstance(command, Broken):
@@ -383,6 +391,14 @@ class DoorConnection(asyncio.Protocol):
         if not self._over:
             self._drive(Considered(reply))
             self._watch()
+        elif reply.file is not None:
+            reply.file.close()
+
+    def _send_on(self) -> None:
+        if self._more and not self._stalled and not self._over:
+            self._more = False
+            self._drive(Writable())
+            self._watch()
 
     def _broken(self, command: Broken) -> None:
         reply = self._house.desk.violated(self._guest, command.violation)
@@ -444,12 +460,18 @@ class DoorConnection(asyncio.Protocol):
 
     def _end(self, *, abort: bool = True) -> None:
         self._over = True
-        self._queue.clear()
+        self._forget_queue()
         if self._transport is not None:
             if abort:
                 self._transport.abort()
             else:
                 self._transport.close()
+
+    def _forget_queue(self) -> None:
+        for event in self._queue:
+            if isinstance(event, Considered) and event.reply.file is not None:
+                event.reply.file.close()
+        self._queue.clear()
 
     def _close_gently(self) -> None:
         """Send what is to be sent, then wait a moment for the device to read it: closing at once could reset it unread."""

@@ -18,6 +18,7 @@ from gateway.config import Config
 from gateway.door.attempts import Attempts
 from gateway.door.connection import DoorConnection, House
 from gateway.door.desk import Desk
+from gateway.door.firmware import Shelf
 from gateway.door.leaves import Leaves, SignerLink
 from gateway.door.ledger import LedgerLink
 from gateway.door.tls import AnchorFile, Contexts
@@ -80,7 +81,15 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
         leaves=leaves,
         contexts=Contexts(),
         attempts=attempts,
-        desk=Desk(config.door, config.leaks, door_port=port, registry=registry, ledger=ledger, attempts=attempts),
+        desk=Desk(
+            config.door,
+            config.leaks,
+            door_port=port,
+            registry=registry,
+            ledger=ledger,
+            attempts=attempts,
+            shelf=Shelf(config.paths.firmware, ledger),
+        ),
         max_connections=_room(),
         whois=_nobody,
     )
