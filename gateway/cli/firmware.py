@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from gateway.standard.firmware import Firmware, size_words
 app = typer.Typer(help="Fetch and offer devices' software, as their approved manifests declare it.", no_args_is_help=True)
 
 Maybe = Annotated[str | None, typer.Argument(metavar="[DEVICE]", help="One device's id; all without it")]
+KEPT = re.compile(r"[0-9a-f]{64}")  # what is half fetched has another name, and is the courier's
 COLUMNS = ("device", "version", "title", "size", "from", "kept", "offered", "digest")
 
 
@@ -105,9 +107,28 @@ def withdraw(context: typer.Context, device: DeviceId) -> None:
 
 
 @app.command()
-def remove(context: typer.Context, device: DeviceId) -> None:
+def remove(
+    context: typer.Context,
+    device: Maybe = None,
+    unused: Annotated[
+        bool, typer.Option("--unused", help="Remove all files that no device's approved manifest declares")
+    ] = False,
+) -> None:
     """Withdraw a device's software, and remove the file unless another device is offered the same."""
     state: State = context.obj
+    if unused == (device is not None):
+        raise typer.BadParameter("say either a DEVICE or --unused")
+    if device is None:
+        home = state.registry.current()
+        used = {firmware.name for known in home.registry.devices if (firmware := _declared(home, known))}
+        folder = state.config.paths.firmware
+        gone = [
+            path for path in (folder.iterdir() if folder.is_dir() else ()) if KEPT.fullmatch(path.name) and path.name not in used
+        ]
+        for path in gone:
+            path.unlink()
+        _say(f"{len(gone)} files removed" if gone else "there was none")
+        return
     firmware = _of(state.registry.current(), device)
     with state.registry.change() as change:
         change.offer_firmware(device, "")
@@ -115,10 +136,9 @@ def remove(context: typer.Context, device: DeviceId) -> None:
     if others:
         _say(f"{device} is offered no software; the file stays for {', '.join(others)}")
         return
-    path = _path(state, firmware)
-    there = path.is_symlink() or path.exists()
-    path.unlink(missing_ok=True)
-    _say(f"{device}: version {firmware.version} is removed" if there else f"{device}: version {firmware.version} was not here")
+    there = _kept(state, firmware)
+    _path(state, firmware).unlink(missing_ok=True)
+    _say(f"{device}: version {firmware.version} {'is removed' if there else 'was not here'}")
 
 
 @app.command()
@@ -187,7 +207,7 @@ def _path(state: State, firmware: Firmware) -> Path:
 def _kept(state: State, firmware: Firmware) -> bool:
     """Whether there is such a file; whether it is what its name says, the door looks at as it hands it out."""
     try:
-        found = os.lstat(_path(state, firmware))  # noqa: PTH116  # never through a link that an intruder laid
+        found = os.lstat(_path(state, firmware))  # never through a link that an intruder laid
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size == firmware.size

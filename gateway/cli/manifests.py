@@ -264,9 +264,8 @@ def describe(manifest: Manifest) -> None:
             optional = "" if name in message.schema.required else "; may be left out"
             _say(f"    {field.title}: {wording.domain(field)}{optional}")
     if manifest.firmware:
-        _say(
-            f"software for the device: {manifest.firmware.words}, from {manifest.firmware.uri}; fetched and offered at your word only"
-        )
+        words = f"{manifest.firmware.words}, from {manifest.firmware.uri}"
+        _say(f"software for the device, fetched and offered at your word only: {words}")
 
 
 def look(state: State, device: str, url: str, kind: str, seconds: float) -> FetchAnswer:

@@ -62,9 +62,8 @@ class Incoming:
         """Have the whole image on disk under its name. Raises OSError, Mismatch."""
         firmware, found = self._firmware, self._digest.hexdigest()
         if (self._size, found) != (firmware.size, firmware.name):
-            raise Mismatch(
-                f"{self._size} bytes with SHA-256 {found}; the manifest names {firmware.size} bytes, {firmware.digest}"
-            )
+            asked = f"the manifest names {firmware.size} bytes, {firmware.digest}"
+            raise Mismatch(f"{self._size} bytes with SHA-256 {found} came; {asked}")
         self._file.flush()
         os.fchmod(self._file.fileno(), 0o640)
         os.fsync(self._file.fileno())
