@@ -127,7 +127,7 @@ def remove(
         ]
         for path in gone:
             path.unlink()
-        _say(f"{len(gone)} files removed" if gone else "there was none")
+        _say(f"files removed: {len(gone)}" if gone else "there was none")
         return
     firmware = _of(state.registry.current(), device)
     with state.registry.change() as change:
