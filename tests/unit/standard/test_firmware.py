@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.standard.firmware import MAX_SIZE, Firmware, size_words
+from gateway import config
+from gateway.door.firmware import IMAGES_PER_HOUR, NOTICES_PER_HOUR
+from gateway.standard.firmware import IMAGE_PATH, MAX_SIZE, MAX_VERSION, PATH, Firmware, parse_firmware, size_words
 from gateway.standard.manifest import ManifestError, parse_manifest
 from tests.unit.standard.test_manifest import CE, put
 
@@ -84,3 +88,19 @@ def test_what_is_allowed(document: dict[str, Any], version: str, size: int) -> N
 @pytest.mark.parametrize(("size", "words"), [(7, "7 bytes"), (2048, "2.0 KiB"), (1_572_864, "1.5 MiB"), (MAX_SIZE, "64.0 MiB")])
 def test_sizes_in_words(size: int, words: str) -> None:
     assert size_words(size) == words
+
+
+def test_the_standards_page_says_the_same() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "clear-envelope.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r'```\n"firmware": (\{.*?\})\n```', page, re.DOTALL)
+    assert parse_firmware(json.loads(example), "").version == "2.1.0"
+    for words in (
+        f"bytes, 1 to {MAX_SIZE:,}",
+        f"`-`, at most {MAX_VERSION}",
+        f"more than {NOTICES_PER_HOUR} questions or {IMAGES_PER_HOUR} images an hour",
+        f"`GET {PATH}`",
+        f"`GET {IMAGE_PATH}`",
+        f"takes nothing for {config.Door().request_seconds:g} s",
+    ):
+        assert words in page, words
+    assert config.Courier().firmware_seconds == 15 * 60
