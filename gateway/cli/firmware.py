@@ -217,7 +217,7 @@ def _read(told: bytes) -> dict[str, Any]:
     """What the record says of an image; empty where it says nothing."""
     try:
         found = json.loads(told)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

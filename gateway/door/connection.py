@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ MAX_HELLO = 16_384
 MAX_HANDSHAKE = 65_536
 LINGER_SECONDS = 1.0
 MAX_LINGER = 262_144  # bytes that a device may still send while its last answer is on the way
+# Of a file, in the kernel: so a slow device's progress is seen with each such part that it takes, and not by the megabyte.
+MOST_NOT_SENT = 65_536
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: ContentType handshake
 FOREVER = float("inf")
 
@@ -105,7 +108,7 @@ class DoorConnection(asyncio.Protocol):
         self._hello_done = False
         self._established = False
         self._stalled = False
-        self._more = False  # whether the layers have more to send
+        self._sending = self._more = False  # whether a file is being sent; whether the layers wait for room to go on
 
     # --- asyncio's side ---------------------------------------------------------------------------------------------
 
@@ -280,9 +283,7 @@ class DoorConnection(asyncio.Protocol):
         elif isinstance(command, Consider):
             self._consider(command)
         elif isinstance(command, More):
-            self._more = True
-            if not self._stalled:
-                self._loop.call_soon(self._send_on)  # others have their turn between two pieces
+            self._wait_for_room()
         elif isinstance(command, commands.StartHook):
             self._answer_hook(command)
         elif isinstance(command, Broken):
@@ -394,11 +395,25 @@ class DoorConnection(asyncio.Protocol):
         elif reply.file is not None:
             reply.file.close()
 
+    def _wait_for_room(self) -> None:
+        """More is to be sent when the kernel has what was written; then in the loop's next turn, so that others have theirs."""
+        if self._transport is not None and not self._sending:
+            self._sending = True
+            self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
+            self._transport.set_write_buffer_limits(high=0)
+        self._more = True
+        if not self._stalled:
+            self._loop.call_soon(self._send_on)
+
     def _send_on(self) -> None:
-        if self._more and not self._stalled and not self._over:
-            self._more = False
-            self._drive(Writable())
-            self._watch()
+        if not self._more or self._stalled or self._over:
+            return
+        self._more = False
+        self._drive(Writable())
+        if not self._more and self._transport is not None:
+            self._sending = False
+            self._transport.set_write_buffer_limits()
+        self._watch()
 
     def _broken(self, command: Broken) -> None:
         reply = self._house.desk.violated(self._guest, command.violation)

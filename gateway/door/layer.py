@@ -74,12 +74,12 @@ class Considered(events.Event):
 
 @dataclass(eq=False)
 class More(commands.Command):
-    """There is more of a file to be sent; a ``Writable`` follows when the device has room for it."""
+    """A file is being sent; a ``Writable`` follows when all that was given so far is on its way."""
 
 
 @dataclass(eq=False)
 class Writable(events.Event):
-    """The device takes what was sent; see ``More``."""
+    """Nothing that was given waits any more; see ``More``."""
 
 
 @dataclass(eq=False)
@@ -219,11 +219,10 @@ class EnvelopeLayer(Layer):
         file = self._file
         if file is None:
             return
-        piece = file.read(min(PIECE_BYTES, self._left))
-        self._left -= len(piece)
+        piece = file.read(min(PIECE_BYTES, self._left)) if self._left else b""
         if piece:
+            self._left -= len(piece)
             yield commands.SendData(self._client, piece)
-        if piece and self._left:
             yield More()
             return
         self.abandon()

@@ -20,7 +20,7 @@ from gateway.reasons import Reason
 
 BEGUN, ENDED = "handout", "handed"
 TYPE = "firmware"
-MOST_OPEN = 256
+MOST_OPEN = 64  # of one door
 MOST_PER_HOUR = 1024  # of all devices together: an intruder in a door, who can make up devices, fills nothing
 MOST_PER_DEVICE = 16  # in an hour: one that breaks off and begins again is no more than that
 HOUR = 3600.0
@@ -51,7 +51,8 @@ class Handouts:
         device = handout.device[:64]
         fits = 0 < len(handout.id) <= 64 and len(handout.notice) <= MOST_NOTICE and handout.id not in self._open
         many = self._begun[device] >= MOST_PER_DEVICE or self._begun.total() >= MOST_PER_HOUR
-        if not fits or many or len(self._open) >= MOST_OPEN:
+        full = sum(open.channel is channel for open in self._open.values()) >= MOST_OPEN
+        if not fits or many or full:
             _tell(channel, handout.ref, "refused", Reason.FIRMWARE_RATE if fits else Reason.LEDGER_UNAVAILABLE)
             return None
         self._begun[device] += 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import ssl
 import threading
+import time
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Iterator
@@ -246,6 +248,28 @@ def test_who_closes_after_asking_still_gets_it(own: Lab) -> None:
         got = drain(sock)
     assert got.partition(b"\r\n\r\n")[2] == IMAGE
     assert b"Connection: close\r\n" in got[:1000]
+
+
+def test_a_slow_device_gets_the_end_although_the_door_has_closed(own: Lab) -> None:
+    """The door lingers for a second; what the kernel holds by then is the kernel's to deliver."""
+    image = IMAGE[:100_000]
+    digest = hashlib.sha256(image).hexdigest()
+    declare(own, size=len(image), digest=f"sha-256:{digest}")
+    offer(own, f"sha-256:{digest}")
+    keep(own, image, digest)
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.settimeout(WAIT)
+    raw.bind(("127.0.0.1", 0))
+    raw.connect((own.pool[HOST], own.port))
+    with own.client_context(own.plug).wrap_socket(raw, server_hostname=HOST) as sock:
+        sock.sendall(get(more="Connection: close\r\n"))
+        got = b""
+        while data := sock.recv(4096):
+            got += data
+            time.sleep(0.1)  # the device, writing its flash
+    assert got.partition(b"\r\n\r\n")[2] == image
+    assert own.ledger.handed.get(timeout=WAIT).whole
 
 
 @pytest.fixture
