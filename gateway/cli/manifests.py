@@ -205,10 +205,11 @@ def looks(
                 "device": asked.device,
                 "what": asked.type,
                 "url": asked.outgoing.decode(errors="replace"),
-                "came": "no answer" if came is None else came.reason.label if came.reason else _came(asked.type, came.original),
+                "came": "no answer" if came is None else came.reason.label if came.reason else f"{len(came.original)} bytes",
                 "detail": came.detail if came else "",
             }
             for asked, came in reader.fetches(device=device)
+            if asked.type != "firmware"  # `mudroom firmware record`
         ]
     show(("at", "device", "what", "url", "came", "detail"), rows, as_json, empty="No manifest was fetched yet.")
 
@@ -283,10 +284,6 @@ def look(state: State, device: str, url: str, kind: str, seconds: float) -> Fetc
 
 
 # --- within ---------------------------------------------------------------------------------------------------------
-
-
-def _came(kind: str, what: bytes) -> str:
-    return "kept, whole" if kind == "firmware" else f"{len(what)} bytes"
 
 
 def _declared(manifest: Manifest) -> dict[str, Any]:
