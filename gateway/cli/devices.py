@@ -113,6 +113,10 @@ def approve(  # noqa: PLR0917 # typer calls it by name
     if known and old:
         manifests.tell(manifests.differences(known, old, approved, signer), as_json=False)
     typer.echo(f"{device} may send {len(approved.messages)} message types to {', '.join(approved.hosts)}")
+    if approved.firmware:
+        typer.echo(
+            plain(f"software: {approved.firmware.words}; `mudroom firmware fetch {device}` brings it here when you want it")
+        )
 
 
 @app.command()

@@ -30,7 +30,6 @@ from gateway.standard.refusal import Refusal
 log = logging.getLogger(__name__)
 TYPE = "(firmware)"  # in the record, where messages have their type: no message type can be called so
 MOST_AT_ONCE = 32  # images that one worker sends at a time
-RECORD_MS = 5000  # how long a device waits for the record
 NOTICES_PER_HOUR, IMAGES_PER_HOUR = 60, 12
 RETRY_AFTER = str(int(HOUR / IMAGES_PER_HOUR))  # seconds, for both
 
@@ -84,11 +83,12 @@ class Image:
 
 
 class Shelf:
-    """The software of one worker's devices. ``folder``: the courier's."""
+    """The software of one worker's devices. ``folder``: the courier's; ``wait_ms``: how long a device waits for the record."""
 
-    def __init__(self, folder: Path, ledger: LedgerLink, rates: Rates | None = None) -> None:
+    def __init__(self, folder: Path, ledger: LedgerLink, wait_ms: int, rates: Rates | None = None) -> None:
         self._folder = folder
         self._ledger = ledger
+        self._wait_ms = wait_ms
         self._rates = rates or Rates()
         self._taking: set[str] = set()  # devices
 
@@ -130,7 +130,7 @@ class Shelf:
             known = None if isinstance(now, Reason) else now.by_id.get(device.id)
             return not isinstance(now, Reason) and known is not None and now.firmware_for(known) == firmware
 
-        handout = Handout(self._ledger.next_ref(), str(uuid.uuid4()), device.id, host, firmware.notice, RECORD_MS)
+        handout = Handout(self._ledger.next_ref(), str(uuid.uuid4()), device.id, host, firmware.notice, self._wait_ms)
 
         def ended(sent: int) -> None:
             self._taking.discard(device.id)

@@ -88,7 +88,7 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
             registry=registry,
             ledger=ledger,
             attempts=attempts,
-            shelf=Shelf(config.paths.firmware, ledger),
+            shelf=Shelf(config.paths.firmware, ledger, int(config.door.answer_wait_seconds * 1000)),
         ),
         max_connections=_room(),
         whois=_nobody,

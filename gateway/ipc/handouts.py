@@ -14,7 +14,7 @@ class Handout(Message, frozen=True, array_like=True):
     device: str
     host: str  # by whose name the device asked
     notice: bytes  # what is handed out: version, size, digest and title (JSON)
-    wait_ms: int  # how long the device waits for the record
+    wait_ms: int  # how long the door waits for the record; the same for all that it sends
 
 
 class HandedOut(Message, frozen=True, array_like=True):

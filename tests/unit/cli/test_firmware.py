@@ -102,6 +102,13 @@ def test_a_manifest_is_shown_with_its_software(call: Call, document: Path) -> No
     assert code == 3 and "would offer software for the device" in out and "(reprograms)" in out
 
 
+def test_who_approves_is_told_of_the_software(home: Path, call: Call, document: Path) -> None:
+    code, out, _ = call("devices", "approve", "lamp", document, "--unsigned")
+    assert code == 0 and "“Safer Wi-Fi”, version 2.1.0" in out and "mudroom firmware fetch lamp" in out
+    assert "software" not in call("devices", "approve", "lamp", ACME, "--unsigned")[1].splitlines()[-1]
+    assert set(offered(home).values()) == {""}, "approved is not offered"
+
+
 def test_the_list_says_what_is_declared_kept_and_offered(home: Path, call: Call) -> None:
     first, second = rows(call, "list")
     assert (first["device"], first["version"], first["size"], first["digest"]) == ("plug", "2.1.0", 8, SOFTWARE["digest"])
