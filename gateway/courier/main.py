@@ -120,6 +120,7 @@ class Courier:
     async def close(self) -> None:
         """End every connection."""
         self._stop_fetching()
+        await asyncio.gather(*self._fetching, return_exceptions=True)
         for pair in self._pairs.values():
             await pair.close()
         self._resolver.close()

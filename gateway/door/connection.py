@@ -397,7 +397,9 @@ class DoorConnection(asyncio.Protocol):
 
     def _wait_for_room(self) -> None:
         """More is to be sent when the kernel has what was written; then in the loop's next turn, so that others have theirs."""
-        if self._transport is not None and not self._sending:
+        if self._transport is None or self._transport.is_closing():
+            return  # the device broke off; connection_lost is on its way
+        if not self._sending:
             self._sending = True
             self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
             self._transport.set_write_buffer_limits(high=0)
@@ -410,7 +412,7 @@ class DoorConnection(asyncio.Protocol):
             return
         self._more = False
         self._drive(Writable())
-        if not self._more and self._transport is not None:
+        if not self._more and not self._over and self._transport is not None:
             self._sending = False
             self._transport.set_write_buffer_limits()
         self._watch()

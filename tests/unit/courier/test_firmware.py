@@ -204,3 +204,18 @@ def test_a_ledger_that_leaves_ends_the_fetch_and_leaves_nothing(tmp_path: Path) 
                 await asyncio.sleep(0.01)
 
     on_the_street(work)
+
+
+def test_a_courier_that_is_stopped_on_the_way_leaves_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with street(tmp_path) as here:
+            declare(here)
+            vendor = await here.vendor(answers=[response()[:1_000_000]])
+            assert here.link is not None
+            here.link.send(Fetch("f-1", "plug", URI, "firmware"))
+            await vendor.requests.get()
+            while not kept(here):  # noqa: ASYNC110  # a file sends no event
+                await asyncio.sleep(0.01)
+        assert kept(here) == []
+
+    on_the_street(work)

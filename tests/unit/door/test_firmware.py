@@ -6,6 +6,7 @@ import hashlib
 import json
 import socket
 import ssl
+import struct
 import threading
 import time
 import tracemalloc
@@ -240,6 +241,16 @@ def test_who_speaks_before_the_end_is_cut_off(own: Lab) -> None:
         assert len(drain(sock)) < len(IMAGE)
     ended = own.ledger.handed.get(timeout=WAIT)
     assert not ended.whole
+
+
+def test_who_breaks_off_is_no_fault_of_ours(own: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(5):
+        with own.tls() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            sock.sendall(get())
+            sock.recv(1000)
+        assert not own.ledger.handed.get(timeout=WAIT).whole
+    assert [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"] == []
 
 
 def test_who_closes_after_asking_still_gets_it(own: Lab) -> None:
