@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from gateway.door.mitm import (
     commands,
     events,
 )
+from gateway.door.room import Room
 from gateway.door.tls import ALPN, Anchor, AnchorFile, CaUnreadable, Contexts, failure_reason
 from gateway.http1 import Limits
 from gateway.ipc.messages import Holder
@@ -50,8 +50,6 @@ MAX_HELLO = 16_384
 MAX_HANDSHAKE = 65_536
 LINGER_SECONDS = 1.0
 MAX_LINGER = 262_144  # bytes that a device may still send while its last answer is on the way
-# Of a file, in the kernel: so a slow device's progress is seen with each such part that it takes, and not by the megabyte.
-MOST_NOT_SENT = 65_536
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: ContentType handshake
 FOREVER = float("inf")
 
@@ -108,7 +106,7 @@ class DoorConnection(asyncio.Protocol):
         self._hello_done = False
         self._established = False
         self._stalled = False
-        self._sending = self._more = False  # whether a file is being sent; whether the layers wait for room to go on
+        self._room = Room(self._send_on)
 
     # --- asyncio's side ---------------------------------------------------------------------------------------------
 
@@ -210,8 +208,7 @@ class DoorConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
         self._watch()
-        if self._more:
-            self._loop.call_soon(self._send_on)
+        self._room.freed()
 
     def leave(self) -> None:
         """The worker ends: the connection too."""
@@ -283,7 +280,7 @@ class DoorConnection(asyncio.Protocol):
         elif isinstance(command, Consider):
             self._consider(command)
         elif isinstance(command, More):
-            self._wait_for_room()
+            self._room.want(self._transport, stalled=self._stalled)
         elif isinstance(command, commands.StartHook):
             self._answer_hook(command)
         elif isinstance(command, Broken):
@@ -395,26 +392,12 @@ class DoorConnection(asyncio.Protocol):
         elif reply.file is not None:
             reply.file.close()
 
-    def _wait_for_room(self) -> None:
-        """More is to be sent when the kernel has what was written; then in the loop's next turn, so that others have theirs."""
-        if self._transport is None or self._transport.is_closing():
-            return  # the device broke off; connection_lost is on its way
-        if not self._sending:
-            self._sending = True
-            self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
-            self._transport.set_write_buffer_limits(high=0)
-        self._more = True
-        if not self._stalled:
-            self._loop.call_soon(self._send_on)
-
     def _send_on(self) -> None:
-        if not self._more or self._stalled or self._over:
+        if self._over or self._stalled or not self._room.take():
             return
-        self._more = False
         self._drive(Writable())
-        if not self._more and not self._over and self._transport is not None:
-            self._sending = False
-            self._transport.set_write_buffer_limits()
+        if not self._over:
+            self._room.leave(self._transport)
         self._watch()
 
     def _broken(self, command: Broken) -> None:

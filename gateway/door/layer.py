@@ -223,8 +223,9 @@ class EnvelopeLayer(Layer):
         if piece:
             self._left -= len(piece)
             yield commands.SendData(self._client, piece)
-            yield More()
-            return
+            if self._left or self._last:  # at the very end, too: the connection ends when nothing waits for the device any more
+                yield More()
+                return
         self.abandon()
         # what is cut short must not look whole: the connection ends before the length that was told
         yield from self._answered(self._last or self._left > 0)

@@ -191,31 +191,22 @@ def test_without_room_nothing_leaves(tmp_path: Path) -> None:
     on_the_street(work)
 
 
-def test_a_ledger_that_leaves_ends_the_fetch_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ledger_leaves", [True, False])
+def test_what_is_broken_off_on_our_side_leaves_nothing(tmp_path: Path, ledger_leaves: bool) -> None:
+    """The ledger goes, or the courier is stopped."""
+
     async def work() -> None:
         async with street(tmp_path) as here:
             declare(here)
-            vendor = await here.vendor(answers=[response()[:1_000_000]])
+            await here.vendor(answers=[response()[:1_000_000]])
             assert here.link is not None
             here.link.send(Fetch("f-1", "plug", URI, "firmware"))
-            await vendor.requests.get()
-            here.link.close()
-            while kept(here):  # noqa: ASYNC110  # a file sends no event
-                await asyncio.sleep(0.01)
-
-    on_the_street(work)
-
-
-def test_a_courier_that_is_stopped_on_the_way_leaves_nothing(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with street(tmp_path) as here:
-            declare(here)
-            vendor = await here.vendor(answers=[response()[:1_000_000]])
-            assert here.link is not None
-            here.link.send(Fetch("f-1", "plug", URI, "firmware"))
-            await vendor.requests.get()
             while not kept(here):  # noqa: ASYNC110  # a file sends no event
                 await asyncio.sleep(0.01)
+            if ledger_leaves:
+                here.link.close()
+                while kept(here):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
         assert kept(here) == []
 
     on_the_street(work)

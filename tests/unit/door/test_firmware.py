@@ -84,6 +84,20 @@ def test_a_device_learns_what_is_offered_and_takes_it_on_one_connection(own: Lab
     assert own.ledger.submits.empty() and own.ledger.refused.empty(), "nothing of it goes to a vendor"
 
 
+def test_the_next_request_may_come_with_the_last_byte(own: Lab) -> None:
+    image = IMAGE[: 2 * PIECE_BYTES]
+    digest = hashlib.sha256(image).hexdigest()
+    declare(own, size=len(image), digest=f"sha-256:{digest}")
+    offer(own, f"sha-256:{digest}")
+    keep(own, image, digest)
+    with own.http() as client:
+        for _ in range(IMAGES_PER_HOUR):
+            for path, status in ((IMAGE_PATH, 200), (PATH, 200)):
+                client.request("GET", path)
+                answer = client.getresponse()
+                assert (answer.status, len(answer.read()) > 0) == (status, True)
+
+
 def test_nothing_is_sent_that_is_not_on_record(own: Lab) -> None:
     asked: list[Any] = []
     own.ledger.hands_out = asked.append
