@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from gateway.door.firmware import IMAGES_PER_HOUR, NOTICES_PER_HOUR
-from gateway.door.layer import PIECE_BYTES
+from gateway.door.layer import PIECE_BYTES, EnvelopeLayer
 from gateway.ipc.messages import Outcome
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind
@@ -255,6 +255,15 @@ def test_who_speaks_before_the_end_is_cut_off(own: Lab) -> None:
         assert len(drain(sock)) < len(IMAGE)
     ended = own.ledger.handed.get(timeout=WAIT)
     assert not ended.whole
+
+
+def test_a_protocol_that_cannot_stream_hands_out_nothing(own: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EnvelopeLayer, "streams_files", False)
+    with own.http() as client:
+        client.request("GET", IMAGE_PATH)
+        answer = client.getresponse()
+        assert answer.status == 505 and "HTTP/1.1" in json.loads(answer.read())["detail"]
+    assert own.ledger.handed.get(timeout=WAIT).sent == 0
 
 
 def test_who_breaks_off_is_no_fault_of_ours(own: Lab, caplog: pytest.LogCaptureFixture) -> None:
