@@ -92,6 +92,10 @@ class Paths(Section, frozen=True, kw_only=True):
         return Path(self.state, "courier")
 
     @property
+    def firmware(self) -> Path:
+        return Path(self.state, "firmware")
+
+    @property
     def leases(self) -> Path:
         return Path(self.state, "dhcp", "leases")
 
@@ -335,6 +339,10 @@ class Courier(Section, frozen=True, kw_only=True):
     backoff_first_seconds: Annotated[float, Meta(gt=0, description="wait after the first failure; doubles with each")] = 1.0
     backoff_most_seconds: Annotated[float, Meta(gt=0, description="longest wait between tries")] = 300.0
     give_up_seconds: Annotated[Positive, Meta(description="age at which an undelivered message is given up")] = 7 * 86_400
+    firmware_seconds: Annotated[float, Meta(gt=0, le=3600, description="time for fetching a device's software")] = 900.0
+    firmware_bytes: Annotated[
+        int, Meta(ge=1_048_576, description="size of all software kept for devices; the oldest that none has now makes room")
+    ] = 256 * 1024 * 1024
 
 
 class Config(Section, frozen=True, kw_only=True):

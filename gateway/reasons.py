@@ -129,6 +129,10 @@ class Reason(Enum):
     VENDOR_BUSY = (167, "vendor-busy", "the vendor asked to try again later")
     MANIFEST_URL = (168, "manifest-url", "not an address from which a manifest may be fetched")
     PAIR_KEY = (170, "pair-key", "the key that signs for this device at its vendor could not be read or made")
+    FIRMWARE_NONE = (176, "firmware-none", "no such software for the device: not declared, not kept or not offered")
+    FIRMWARE_MISMATCH = (177, "firmware-mismatch", "what came is not the software that the manifest describes")
+    FIRMWARE_ROOM = (178, "firmware-room", "no room to keep the software")
+    FIRMWARE_RATE = (179, "firmware-rate", "asked for its software too often")
 
     def __init__(self, code: int, label: str, words: str) -> None:
         self.code = code

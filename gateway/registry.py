@@ -29,6 +29,7 @@ from gateway.standard.manifest import Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from gateway.standard.changes import Difference
+    from gateway.standard.firmware import Firmware
 
 DEVICE_ID = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 MAC = r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"
@@ -96,6 +97,7 @@ class Device(msgspec.Struct, frozen=True):
     slot_seconds: float | None = None  # its longest slot, 0: not paced; None: as the settings say
     approval: Approval = Approval()
     waiting: Waiting | None = None
+    firmware: str = ""  # digest of the software that the owner offers it ("sha-256:…"); empty: none
 
 
 class PoolAddress(msgspec.Struct, frozen=True):
@@ -199,6 +201,12 @@ class Home:
         """The names that this device may ask for and connect to (lower case, no trailing dot)."""
         manifest = self.manifest_of(device)
         return () if manifest is None else manifest.hosts
+
+    def firmware_for(self, device: Device) -> Firmware | None:
+        """The software that this device may take: the one that its approved manifest names and its owner offers."""
+        manifest = self.manifest_of(device)
+        named = manifest.firmware if manifest is not None else None
+        return named if named is not None and named.digest == device.firmware else None
 
     def pool_for(self, device: Device, name: str) -> PoolAddress | None:
         """The pool addresses of ``name`` if this device may use it."""
@@ -412,6 +420,10 @@ class Change:
         pseudonym = device.pseudonym if known_there else f"d-{secrets.token_hex(8)}"
         self._update(msgspec.structs.replace(device, manifest=key, pseudonym=pseudonym, approval=approval))
         return manifest
+
+    def offer_firmware(self, device_id: str, digest: str) -> None:
+        """The device may take the software with this digest, if its approved manifest names it; empty: none."""
+        self._update(msgspec.structs.replace(self._device(device_id), firmware=digest))
 
     def claim(self, device_id: str, digest: str) -> None:
         """Note the hash of the owner's claim for a device; one that waits from before does not leave any more."""

@@ -20,6 +20,7 @@ from gateway.cli import (
     console,
     devices,
     doctor,
+    firmware,
     judging,
     leaks,
     manifests,
@@ -46,6 +47,7 @@ app.add_typer(devices.app, name="devices")
 app.command("claim")(claims.claim)
 app.add_typer(manifests.app, name="manifest")
 app.add_typer(conformance.app, name="check")
+app.add_typer(firmware.app, name="firmware")
 app.command("messages")(traffic.messages)
 app.command("capture")(capturing.capture)
 app.add_typer(capturing.keys_app, name="keys")

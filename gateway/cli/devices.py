@@ -117,6 +117,10 @@ def approve(  # noqa: PLR0917 # typer calls it by name
     admitted = state.registry.current().by_id.get(device)
     if admitted and (warning := over_budget(state.config.leaks, admitted, approved)):
         typer.echo(plain(warning))
+    if approved.firmware:
+        typer.echo(
+            plain(f"software: {approved.firmware.words}; `mudroom firmware fetch {device}` brings it here when you want it")
+        )
 
 
 @app.command()

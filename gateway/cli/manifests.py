@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +18,9 @@ from gateway.standard import changes, mud, wording
 from gateway.standard.changes import Difference
 from gateway.standard.draft import gaps
 from gateway.standard.manifest import EXTENSION, Direction, Manifest, ManifestError, parse_manifest
+
+if TYPE_CHECKING:
+    from gateway.ipc.messages import FetchAnswer
 
 app = typer.Typer(help="Read, compare, draft, sign and fetch manifests (MUD files).", no_args_is_help=True)
 app.command()(drafting.draft)
@@ -72,7 +76,8 @@ def check(file: MudFile, signature: SignatureFile = None, as_json: Json = False)
                 _wishes(found)
         raise typer.Exit(FOUND) from None
     if as_json:
-        facts |= {"conforms": True, "hosts": list(manifest.hosts), "messages": _declared(manifest)}
+        firmware = asdict(manifest.firmware) if manifest.firmware else None
+        facts |= {"conforms": True, "hosts": list(manifest.hosts), "messages": _declared(manifest), "firmware": firmware}
         show((), [facts], as_json=True)
         return
     _say(f"{file}: conforms to Clear Envelope 1")
@@ -204,6 +209,7 @@ def looks(
                 "detail": came.detail if came else "",
             }
             for asked, came in reader.fetches(device=device)
+            if asked.type != "firmware"  # `mudroom firmware record`
         ]
     show(("at", "device", "what", "url", "came", "detail"), rows, as_json, empty="No manifest was fetched yet.")
 
@@ -259,6 +265,23 @@ def describe(manifest: Manifest) -> None:
         for name, field in message.schema.properties:
             optional = "" if name in message.schema.required else "; may be left out"
             _say(f"    {field.title}: {wording.domain(field)}{optional}")
+    if manifest.firmware:
+        words = f"{manifest.firmware.words}, from {manifest.firmware.uri}"
+        _say(f"software for the device, fetched and offered at your word only: {words}")
+
+
+def look(state: State, device: str, url: str, kind: str, seconds: float) -> FetchAnswer:
+    """One thing from outside, by ledger and courier; ``seconds``: what the courier has for it. Raises FetchError, NoAnswer."""
+    from gateway.ipc.ask import ask
+    from gateway.ipc.messages import AskFetch, FetchAnswer
+    from gateway.reasons import Reason
+
+    if not mud.is_plain_url(url):
+        raise FetchError(f"{url}: https, a host name, no port, user, query or fragment: nothing else is fetched")
+    answer = ask(state.config.paths.socket("ledger"), AskFetch(1, device, url, kind), FetchAnswer, timeout=seconds + 15)
+    if answer.reason >= 0:
+        raise FetchError(f"{url}: {Reason.from_code(answer.reason).words}: {answer.detail}")
+    return answer
 
 
 # --- within ---------------------------------------------------------------------------------------------------------
@@ -307,19 +330,9 @@ def _offer(state: State, device: str, document: bytes, signer: Signer | None) ->
 
 
 def _look(state: State, device: str, url: str, kind: str) -> bytes:
-    """One file from outside, by ledger and courier. Raises FetchError, NoAnswer."""
-    from gateway.ipc.ask import ask
-    from gateway.ipc.messages import AskFetch, FetchAnswer
-    from gateway.reasons import Reason
-
-    if not mud.is_plain_url(url):
-        raise FetchError(f"{url}: https, a host name, no port, user, query or fragment: nothing else is fetched")
+    """One file from outside. Raises FetchError, NoAnswer."""
     _say(f"fetching the {kind} from {url}")
-    seconds = state.config.courier.connect_seconds + state.config.courier.answer_seconds + 15
-    answer = ask(state.config.paths.socket("ledger"), AskFetch(1, device, url, kind), FetchAnswer, timeout=seconds)
-    if answer.reason >= 0:
-        raise FetchError(f"{url}: {Reason.from_code(answer.reason).words}: {answer.detail}")
-    return answer.body
+    return look(state, device, url, kind, state.config.courier.connect_seconds + state.config.courier.answer_seconds).body
 
 
 def _verified(document: bytes, signature: bytes) -> Signer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ KINDS = {  # what is fetched: Accept (RFC 8520 section 1.6, RFC 8769), and the m
 }
 READ_BYTES = 65_536
 MOST_DETAIL = 300
+Found = tuple[int, str, bytes]  # the vendor's status, words for the owner, what goes to him
+type Read[T] = Callable[[asyncio.StreamReader], Awaitable[tuple[int, T]]]  # the vendor's status, and what came with it
 
 
 class Refused(Exception):  # a verdict, not an error
@@ -43,7 +46,7 @@ class Refused(Exception):  # a verdict, not an error
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """``limits``: of a vendor's head; ``seconds``: for one whole look, from the name to the last byte."""
+    """``limits``: of a vendor's head; ``seconds``: for one whole look at a manifest, and for a connection to anything."""
 
     registry: RegistryFile
     resolver: Resolver
@@ -53,16 +56,20 @@ class Fetcher:
 
     async def fetch(self, asked: Fetch) -> Fetched:
         """The answer for the ledger, whatever happens."""
+        return await self.answered(asked, self._fetch)
+
+    async def answered(self, asked: Fetch, work: Callable[[Fetch], Awaitable[Found]]) -> Fetched:
+        """What ``work`` finds, or why it finds nothing, as the ledger hears it."""
         try:
-            response = await self._fetch(asked)
+            status, detail, body = await work(asked)
         except Refused as refused:
             return Fetched(asked.id, refused.status, refused.reason.code, refused.detail, b"")
         except Exception as error:
             log.exception("a look at %s failed in an unforeseen way", asked.url[:MAX_URL])
             return Fetched(asked.id, 0, Reason.JUDGE_ERROR.code, f"{type(error).__name__} while fetching; report this", b"")
-        return Fetched(asked.id, response.status, -1, "", response.body)
+        return Fetched(asked.id, status, -1, detail, body)
 
-    async def _fetch(self, asked: Fetch) -> Response:
+    async def _fetch(self, asked: Fetch) -> Found:
         if asked.kind not in KINDS or len(asked.url) > MAX_URL or not is_plain_url(asked.url):
             raise Refused(
                 Reason.MANIFEST_URL, "an https URL with a host name, without port, user, query and fragment; give such a one"
@@ -70,15 +77,24 @@ class Fetcher:
         if asked.device not in self.registry.current().by_id:  # RegistryError: unforeseen, and nothing leaves
             raise Refused(Reason.MANIFEST_URL, f"there is no device {asked.device}; admit it first")
         accept, most = KINDS[asked.kind]
-        parts = urlsplit(asked.url)
+
+        async def read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+            response = await _answer(reader, replace(self.limits, body_bytes=most))
+            return response.status, response.body
+
+        return 200, "", await self.get(asked.url, accept, self.seconds, read)
+
+    async def get[T](self, url: str, accept: str, seconds: float, read: Read[T]) -> T:
+        """What ``read`` makes of the answer to one plain GET, which must be 200. ``seconds``: for all of it. Raises Refused."""
+        parts = urlsplit(url)
         host = parts.hostname or ""
         try:
             request = render_request("GET", parts.path or "/", host, (("Accept", accept), ("User-Agent", USER_AGENT)), b"")
         except ValueError as error:
             raise Refused(Reason.MANIFEST_URL, str(error)) from None
         try:
-            async with asyncio.timeout(self.seconds):
-                response = await self._exchange(host, request, most)
+            async with asyncio.timeout(seconds):
+                status, found = await self._exchange(host, request, read)
         except ForbiddenAddress as error:
             raise Refused(Reason.VENDOR_ADDRESS, str(error)) from None
         except ssl.SSLError as error:
@@ -86,15 +102,15 @@ class Fetcher:
         except Violation as violation:
             raise Refused(Reason.VENDOR_ANSWER, violation.detail) from None
         except TimeoutError:
-            raise Refused(Reason.VENDOR_UNREACHABLE, f"{host}: no whole answer within {self.seconds:g} s") from None
+            raise Refused(Reason.VENDOR_UNREACHABLE, f"{host}: no whole answer within {seconds:g} s") from None
         except OSError as error:
             raise Refused(Reason.VENDOR_UNREACHABLE, str(error) or type(error).__name__) from None
-        if response.status != 200:
-            elsewhere = "; redirects are not followed: ask the vendor for the true place" if response.status // 100 == 3 else ""
-            raise Refused(Reason.VENDOR_ANSWER, f"{host} answered {response.status}{elsewhere}", response.status)
-        return response
+        if status != 200:
+            elsewhere = "; redirects are not followed: ask the vendor for the true place" if status // 100 == 3 else ""
+            raise Refused(Reason.VENDOR_ANSWER, f"{host} answered {status}{elsewhere}", status)
+        return found
 
-    async def _exchange(self, host: str, request: bytes, most: int) -> Response:
+    async def _exchange[T](self, host: str, request: bytes, read: Read[T]) -> tuple[int, T]:
         """Send to the first address that answers. Raises OSError, Violation."""
         failure: OSError = NoAddress(f"{host} has no address")
         addresses = await self.resolver.addresses(host)
@@ -110,7 +126,7 @@ class Fetcher:
                 if writer.get_extra_info("ssl_object").selected_alpn_protocol() not in (None, ALPN):
                     raise ssl.SSLError("the vendor chose another protocol than HTTP/1.1")
                 writer.write(request)
-                return await _answer(reader, replace(self.limits, body_bytes=most))
+                return await read(reader)
             finally:
                 writer.transport.abort()
         self.resolver.forget(host)

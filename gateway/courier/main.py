@@ -20,6 +20,7 @@ from typing import Any
 
 from gateway import service
 from gateway.config import Config
+from gateway.courier import firmware
 from gateway.courier.fetch import Fetcher
 from gateway.courier.job import Job, job_for
 from gateway.courier.keys import Keys, KeyUnusable
@@ -27,6 +28,7 @@ from gateway.courier.pair import Pair, Terms
 from gateway.courier.permission import Permissions, Permit
 from gateway.courier.resolver import Lookup, Resolver, system_lookup
 from gateway.courier.trust import Authorities
+from gateway.courier.vault import Vault
 from gateway.courier.verdict import weigh
 from gateway.http1.response import Response
 from gateway.http1.violation import Limits
@@ -70,6 +72,9 @@ class Courier:
         )
         seconds = courier.connect_seconds + courier.answer_seconds
         self._fetcher = Fetcher(self._registry, self._resolver, self._terms.authorities, self._terms.limits, seconds)
+        vault = Vault(config.paths.firmware, courier.firmware_bytes, config.ledger.disk_reserve)
+        self._images = firmware.Images(self._fetcher, vault, courier.firmware_seconds)
+        self._images.start()
         self._fetching: set[asyncio.Task[None]] = set()
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._ledger: Channel | None = None
@@ -115,9 +120,11 @@ class Courier:
     async def close(self) -> None:
         """End every connection."""
         self._stop_fetching()
+        await asyncio.gather(*self._fetching, return_exceptions=True)
         for pair in self._pairs.values():
             await pair.close()
         self._resolver.close()
+        self._images.close()
 
     # --- the ledger's link ---
 
@@ -151,7 +158,8 @@ class Courier:
             self._deliver(message)
 
     async def _fetch(self, channel: Channel, asked: Fetch) -> None:
-        channel.send(await self._fetcher.fetch(asked))
+        work = self._images if asked.kind == firmware.KIND else self._fetcher
+        channel.send(await work.fetch(asked))
 
     def _deliver(self, deliver: Deliver) -> None:
         permit = self._permitted(deliver)

@@ -22,7 +22,7 @@ from gateway.door.attempts import Attempts
 from gateway.door.checks import Target, check_device, check_hello, read_peer
 from gateway.door.desk import Desk, Guest
 from gateway.door.keylog import KeyLog
-from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, Reply, Threshold, TlsBroken
+from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, More, Reply, Threshold, TlsBroken, Writable
 from gateway.door.leaves import Leaf, Leaves, NoLeaf
 from gateway.door.mitm import (
     Client,
@@ -37,11 +37,13 @@ from gateway.door.mitm import (
     commands,
     events,
 )
+from gateway.door.room import Room
 from gateway.door.tls import ALPN, Anchor, AnchorFile, CaUnreadable, Contexts, failure_reason
 from gateway.http1 import Limits
 from gateway.ipc.messages import Holder
 from gateway.reasons import Reason
 from gateway.registry import RegistryError, RegistryFile
+from gateway.standard.problem import PROBLEM_MEDIA_TYPE, problem
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ LINGER_SECONDS = 1.0
 MAX_LINGER = 262_144  # bytes that a device may still send while its last answer is on the way
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: ContentType handshake
 FOREVER = float("inf")
+_ONLY_HTTP1 = "software is handed out over HTTP/1.1 only; offer no other protocol by ALPN (RFC 7301) for it"
+NOT_STREAMED = Reply(505, (("content-type", PROBLEM_MEDIA_TYPE),), problem(Reason.HTTP_SYNTAX, 505, _ONLY_HTTP1))
 
 
 @dataclass
@@ -113,6 +117,7 @@ class DoorConnection(asyncio.Protocol):
         self._hello_done = False
         self._established = False
         self._stalled = False
+        self._room = Room(self._send_on)
 
     @property
     def device(self) -> str:
@@ -201,9 +206,10 @@ class DoorConnection(asyncio.Protocol):
             self._top.tls.__dict__.clear()
             self._top.__dict__.clear()
         if self._envelope is not None:
+            self._envelope.abandon()
             self._envelope.__dict__.clear()
         self._top = self._client = self._envelope = None
-        self._queue.clear()
+        self._forget_queue()
 
     def pause_writing(self) -> None:
         """The device does not read its answer: hear nothing more of it until it does."""
@@ -218,6 +224,7 @@ class DoorConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
         self._watch()
+        self._room.freed()
 
     def leave(self) -> None:
         """The worker ends: the connection too."""
@@ -295,6 +302,8 @@ class DoorConnection(asyncio.Protocol):
                 self._transport.write(command.data)
         elif isinstance(command, Consider):
             self._consider(command)
+        elif isinstance(command, More):
+            self._room.want(self._transport, stalled=self._stalled)
         elif isinstance(command, commands.StartHook):
             self._answer_hook(command)
         elif isinstance(command, Broken):
@@ -405,9 +414,20 @@ class DoorConnection(asyncio.Protocol):
             self._drop(verdict, "tls")
 
     def _considered(self, reply: Reply) -> None:
+        if reply.file is not None and (self._over or not getattr(self._envelope, "streams_files", False)):
+            reply.file.close()
+            reply = NOT_STREAMED
         if not self._over:
             self._drive(Considered(reply))
             self._watch()
+
+    def _send_on(self) -> None:
+        if self._over or self._stalled or not self._room.take():
+            return
+        self._drive(Writable())
+        if not self._over:
+            self._room.leave(self._transport)
+        self._watch()
 
     def _broken(self, command: Broken) -> None:
         reply = self._house.desk.violated(self._guest, command.violation)
@@ -469,12 +489,18 @@ class DoorConnection(asyncio.Protocol):
 
     def _end(self, *, abort: bool = True) -> None:
         self._over = True
-        self._queue.clear()
+        self._forget_queue()
         if self._transport is not None:
             if abort:
                 self._transport.abort()
             else:
                 self._transport.close()
+
+    def _forget_queue(self) -> None:
+        for event in self._queue:
+            if isinstance(event, Considered) and event.reply.file is not None:
+                event.reply.file.close()
+        self._queue.clear()
 
     def _close_gently(self) -> None:
         """Send what is to be sent, then wait a moment for the device to read it: closing at once could reset it unread."""

@@ -19,10 +19,13 @@ from gateway.config import Door as Settings
 from gateway.config import Leaks
 from gateway.door.attempts import Attempts
 from gateway.door.checks import Peer, Target, check_device, check_hello, check_peer
+from gateway.door.firmware import RETRY_AFTER as FIRMWARE_RETRY_AFTER
+from gateway.door.firmware import TYPE as FIRMWARE_TYPE
+from gateway.door.firmware import Shelf
 from gateway.door.layer import Reply
 from gateway.door.ledger import LedgerLink
 from gateway.door.rates import Rates
-from gateway.door.request import message_type
+from gateway.door.request import check_host, message_type
 from gateway.http1 import Request, Violation
 from gateway.ipc.messages import Outcome, Refused, Submit
 from gateway.reasons import Reason
@@ -43,10 +46,12 @@ RETRY_AFTER = {
     Reason.LEDGER_UNAVAILABLE: "5",
     Reason.RECORD_FULL: "60",
     Reason.LEAK_BUDGET: "3600",
+    Reason.FIRMWARE_RATE: FIRMWARE_RETRY_AFTER,
 }
 TOLD = {
     Reason.LEAK_BUDGET: "the owner's budget for this device and day is spent; send less often, coarser or fewer values, "
     "or wait for the next day",
+    Reason.FIRMWARE_RATE: "the gateway has recorded many of these in this hour; wait",
 }
 
 
@@ -73,6 +78,7 @@ class Desk:
         registry: RegistryFile,
         ledger: LedgerLink,
         attempts: Attempts,
+        shelf: Shelf,
         rates: Rates | None = None,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -82,6 +88,7 @@ class Desk:
         self._registry = registry
         self._ledger = ledger
         self._attempts = attempts
+        self._shelf = shelf
         self._rates = rates or Rates()
         self._now = now
         self._wait_ms = int(settings.answer_wait_seconds * 1000)
@@ -114,6 +121,8 @@ class Desk:
         home = self.welcome(guest)
         if isinstance(home, Reason):
             return home
+        if self._shelf.asked(request):
+            return self._software(home, guest, request, done)
         try:
             type_ = message_type(request, guest.host)
         except Violation as violation:
@@ -133,6 +142,27 @@ class Desk:
         return self._refused(
             guest, "", violation.reason, violation.detail, body=body, status=violation.status, close=True, headers=headers
         )
+
+    def _software(self, home: Home, guest: Guest, request: Request, done: Callable[[Reply], None]) -> Reply | None:
+        def refused(reason: Reason, detail: str) -> Reply:
+            return self._refused(guest, FIRMWARE_TYPE, reason, detail, body=b"")
+
+        try:
+            check_host(request, guest.host)
+            return self._shelf.answer(
+                home,
+                home.by_id[guest.device],
+                guest.host,
+                request.target,
+                done,
+                welcome=lambda: self.welcome(guest),
+                refused=lambda outcome: self._reply("", outcome),
+                wrong=lambda: refused(Reason.FIRMWARE_MISMATCH, "the gateway's copy has another digest than the manifest names"),
+            )
+        except Violation as violation:
+            return self.violated(guest, violation)
+        except Refusal as refusal:
+            return refused(refusal.reason, refusal.detail)
 
     def _judged(self, home: Home, guest: Guest, type_: str, body: bytes, done: Callable[[Reply], None]) -> Reply | None:
         device = home.by_id[guest.device]

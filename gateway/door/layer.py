@@ -8,6 +8,7 @@ connection to anywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from OpenSSL import SSL
 
@@ -22,18 +23,38 @@ from gateway.door.mitm import (
     events,
 )
 from gateway.http1 import Limits, Request, RequestParser, Violation, render_response
+from gateway.http1.writing import render_head
 
 RECORD_BYTES = 16_384  # RFC 8446, section 5.1
+PIECE_BYTES = 65_536  # of a file, handed on at once
+
+
+class Content(Protocol):
+    """Content that is too large to be held: read in pieces, as fast as the device takes them."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    def read(self, most: int) -> bytes:
+        """The next bytes; empty where there will be no more, too early also: the connection then ends."""
+
+    def close(self) -> None:
+        """Nothing more is read; called once or more, whatever happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the device is answered. ``close``: nothing more is heard from it on this connection."""
+    """What the device is answered. ``close``: nothing more is heard from it on this connection.
+
+    Whoever gets one with a ``file`` closes that.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     close: bool = False
+    file: Content | None = None  # in place of ``body``
 
 
 @dataclass(eq=False)
@@ -49,6 +70,16 @@ class Considered(events.Event):
     """The fate of the request."""
 
     reply: Reply
+
+
+@dataclass(eq=False)
+class More(commands.Command):
+    """A file is being sent; a ``Writable`` follows when all that was given so far is on its way."""
+
+
+@dataclass(eq=False)
+class Writable(events.Event):
+    """Nothing that was given waits any more; see ``More``."""
 
 
 @dataclass(eq=False)
@@ -122,6 +153,8 @@ class Threshold(Layer):
 class EnvelopeLayer(Layer):
     """HTTP/1.1 with a device: one request at a time, each judged as a whole."""
 
+    streams_files = True  # a layer without this is never given a Reply with a file
+
     def __init__(self, context: Context, limits: Limits) -> None:
         super().__init__(context)
         self._parser = RequestParser(limits)
@@ -129,6 +162,8 @@ class EnvelopeLayer(Layer):
         self.waiting = False
         self._last = False
         self._over = False
+        self._file: Content | None = None
+        self._left = 0  # bytes of the file that were not read yet
 
     @property
     def reading(self) -> bool:
@@ -147,6 +182,8 @@ class EnvelopeLayer(Layer):
             yield from self._feed(event.data)
         elif isinstance(event, Considered):
             yield from self._answer(event.reply)
+        elif isinstance(event, Writable):
+            yield from self._send_on()
         elif isinstance(event, events.ConnectionClosed):
             # half-closed: an answer under way may still be read
             self._last = True
@@ -167,11 +204,41 @@ class EnvelopeLayer(Layer):
 
     def _answer(self, reply: Reply) -> CommandGenerator[None]:
         close = reply.close or self._last
+        if reply.file is not None:
+            # still waiting: whatever the device says before the file's end is too early
+            self._file, self._left, self._last = reply.file, reply.file.size, close
+            yield commands.SendData(self._client, render_head(reply.status, reply.headers, self._left, close=close))
+            yield from self._send_on()
+            return
+        yield commands.SendData(self._client, render_response(reply.status, reply.headers, reply.body, close=close))
+        yield from self._answered(close)
+
+    def _answered(self, close: bool) -> CommandGenerator[None]:
         self.waiting = False
         if close:
             self._over = True
+            yield commands.CloseConnection(self._client)
         else:
             self._parser.answered()
-        yield commands.SendData(self._client, render_response(reply.status, reply.headers, reply.body, close=close))
-        if close:
-            yield commands.CloseConnection(self._client)
+
+    def _send_on(self) -> CommandGenerator[None]:
+        """One piece at a time, so that one device's file holds up nobody and never stands in memory."""
+        file = self._file
+        if file is None:
+            return
+        piece = file.read(min(PIECE_BYTES, self._left)) if self._left else b""
+        if piece:
+            self._left -= len(piece)
+            yield commands.SendData(self._client, piece)
+            if self._left or self._last:  # at the very end, too: the connection ends when nothing waits for the device any more
+                yield More()
+                return
+        self.abandon()
+        # what is cut short must not look whole: the connection ends before the length that was told
+        yield from self._answered(self._last or self._left > 0)
+
+    def abandon(self) -> None:
+        """Read nothing more of a file: it is sent, or nobody is there to take it."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

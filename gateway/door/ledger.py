@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.ipc.channel import Channel, keep_connected
+from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import Attempt, LedgerToDoor, Outcome, Refused, Submit
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class LedgerLink:
         self._last += 1
         return self._last
 
-    def submit(self, message: Submit, done: Done) -> bool:
+    def submit(self, message: Submit | Handout, done: Done) -> bool:
         """Hand a message over; ``done`` gets its outcome, or None where the ledger was lost. False: not taken, never will be."""
         if not self.up or self._channel is None:
             return False
@@ -59,7 +60,7 @@ class LedgerLink:
         self._channel.send(message)
         return True
 
-    def tell(self, message: Refused | Attempt) -> bool:
+    def tell(self, message: Refused | Attempt | HandedOut) -> bool:
         """Hand over what needs no answer; False where the ledger cannot take it now."""
         if self._channel is None or not self._channel.open or self._channel.congested:
             return False

@@ -18,6 +18,7 @@ from gateway.config import Config
 from gateway.door.attempts import Attempts
 from gateway.door.connection import DoorConnection, House
 from gateway.door.desk import Desk
+from gateway.door.firmware import Shelf
 from gateway.door.keylog import KeyLog
 from gateway.door.leaves import Leaves, SignerLink
 from gateway.door.ledger import LedgerLink
@@ -81,7 +82,15 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
         leaves=leaves,
         contexts=Contexts(),
         attempts=attempts,
-        desk=Desk(config.door, config.leaks, door_port=port, registry=registry, ledger=ledger, attempts=attempts),
+        desk=Desk(
+            config.door,
+            config.leaks,
+            door_port=port,
+            registry=registry,
+            ledger=ledger,
+            attempts=attempts,
+            shelf=Shelf(config.paths.firmware, ledger, int(config.door.answer_wait_seconds * 1000)),
+        ),
         max_connections=_room(),
         whois=_nobody,
     )

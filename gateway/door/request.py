@@ -9,11 +9,16 @@ from gateway.standard.problem import status_for
 from gateway.standard.refusal import Refusal
 
 
-def message_type(request: Request, host: str) -> str:
-    """The type of the message in ``request``, which came over TLS for ``host`` (lower case). Raises Violation."""
+def check_host(request: Request, host: str) -> None:
+    """Whether ``request`` is for the host that its TLS is for (lower case). Raises Violation."""
     named = (request.header("host") or "").lower()
     if named not in (host, f"{host}:443"):
         raise Violation(Reason.HTTP_HOST, 421, f"Host must be {host}, as in the TLS server name")
+
+
+def message_type(request: Request, host: str) -> str:
+    """The type of the message in ``request``, which came over TLS for ``host`` (lower case). Raises Violation."""
+    check_host(request, host)
     if request.method != "POST":
         raise Violation(Reason.HTTP_METHOD, 405, "messages are sent with POST")
     try:

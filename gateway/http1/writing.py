@@ -39,12 +39,17 @@ def render_response(status: int, headers: Iterable[tuple[str, str]], body: bytes
 
     Raises ValueError as ``render_request`` does, and for a status outside 200 to 599.
     """
+    return render_head(status, headers, len(body), close=close) + body
+
+
+def render_head(status: int, headers: Iterable[tuple[str, str]], length: int, *, close: bool = False) -> bytes:
+    """The head of such a response, whose content of ``length`` bytes follows by itself. Raises ValueError."""
     bodiless = status in {204, 304}
-    if bodiless and body:
+    if bodiless and length:
         raise ValueError(f"body: status {status} has none (RFC 9110 section 6.4.1)")
-    length = "" if bodiless else f"Content-Length: {len(body)}\r\n"
+    framing = "" if bodiless else f"Content-Length: {length}\r\n"
     end = "Connection: close\r\n" if close else ""
-    return f"{_status_line(status)}{_fields(headers)}{length}{end}\r\n".encode("ascii") + body
+    return f"{_status_line(status)}{_fields(headers)}{framing}{end}\r\n".encode("ascii")
 
 
 @lru_cache(maxsize=64)

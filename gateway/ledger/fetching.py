@@ -24,6 +24,7 @@ class _Look:
     channel: Channel
     asked: AskFetch
     host: str
+    sent: bool = False
     answered: bool = False
 
 
@@ -70,6 +71,7 @@ class Fetches:
         elif courier is None:
             self._end(note.id, Reason.VENDOR_UNREACHABLE, "the courier is not running; nothing was fetched")
         else:
+            look.sent = True
             courier.send(Fetch(note.id, look.asked.device, look.asked.url, look.asked.kind))
 
     def not_recorded(self, note: Note) -> None:
@@ -82,8 +84,8 @@ class Fetches:
             self._end(id, Reason.VENDOR_UNREACHABLE, "the courier ended before it had an answer; fetch again")
 
     def gone(self, channel: Channel) -> None:
-        """Who asked has left."""
-        self._looks = {id: look for id, look in self._looks.items() if look.channel is not channel}
+        """Who asked has left: what has not left goes nowhere, and what has is still recorded when it comes."""
+        self._looks = {id: look for id, look in self._looks.items() if look.channel is not channel or look.sent}
 
     def _end(self, id: str, reason: Reason, detail: str) -> None:
         look = self._looks.pop(id, None)

@@ -22,6 +22,7 @@ from gateway import service
 from gateway.config import Config
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
+from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import (
     AskFetch,
     AskStatus,
@@ -38,6 +39,7 @@ from gateway.ipc.messages import (
 )
 from gateway.ledger import answers
 from gateway.ledger.fetching import Fetches
+from gateway.ledger.handouts import Handouts
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
 from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
@@ -59,9 +61,10 @@ SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
 COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
-Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | Fetched | AskFetch | Told | AskStatus
+FromDoor = Submit | Refused | Attempt | Handout | HandedOut
+Incoming = FromDoor | Counters | Delivered | Deferred | Fetched | AskFetch | Told | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
-    "door": (Submit, Refused, Attempt),
+    "door": (Submit, Refused, Attempt, Handout, HandedOut),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched),
@@ -115,6 +118,7 @@ class Ledger:
         self._pending = Pending()
         self._fetches = Fetches()
         self._tellings = Tellings()
+        self._handouts = Handouts()
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
         self._courier: Channel | None = None
@@ -179,6 +183,7 @@ class Ledger:
         self._doors.discard(channel)
         self._fetches.gone(channel)
         self._tellings.gone(channel)
+        self._handouts.gone(channel)
         if channel is self._courier:
             log.warning("the courier is gone; messages wait on disk")
             self._courier = None
@@ -231,6 +236,10 @@ class Ledger:
             case Fetched():
                 if channel is self._courier:
                     self._note(self._fetches.came(message))
+            case Handout():
+                self._note(self._handouts.begin(channel, message))
+            case HandedOut():
+                self._note(self._handouts.end(channel, message))
             case AskStatus():
                 channel.send(self.status())
         if pending.full:
@@ -301,6 +310,7 @@ class Ledger:
             for note in batch.notes:
                 self._fetches.recorded(note, self._courier)
                 self._tellings.recorded(note)
+                self._handouts.recorded(note)
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -378,6 +388,7 @@ class Ledger:
         for note in pending.batch.notes:
             self._fetches.not_recorded(note)
             self._tellings.not_recorded(note)
+            self._handouts.not_recorded(note)
         now = time.monotonic()
         for flight, _ in pending.flights:
             if self._schedule.flights.get(flight.id) is flight:

@@ -197,12 +197,19 @@ class Reader:
         return [_record(row) for row in self._all(_NEWEST, "refusal", device, limit)]
 
     def fetches(self, limit: int = 100, *, device: str | None = None) -> list[tuple[Record, Record | None]]:
-        """The newest looks at vendors' manifests, each with what came of it; None where that is not on record."""
+        """The newest looks at vendors' manifests and software, each with what came of it; None where that is not on record."""
+        return self._pairs("fetch", "fetched", limit, device)
+
+    def handouts(self, limit: int = 100, *, device: str | None = None) -> list[tuple[Record, Record | None]]:
+        """The newest times that a device took its software, each with how it ended; None where that is not on record."""
+        return self._pairs("handout", "handed", limit, device)
+
+    def _pairs(self, begun: str, ended: str, limit: int, device: str | None) -> list[tuple[Record, Record | None]]:
         found = []
-        for row in self._all(_NEWEST, "fetch", device, limit):
-            asked = _record(row)
-            came = self._all(_BY_ID, asked.id, "fetched")
-            found.append((asked, _record(came[0]) if came else None))
+        for row in self._all(_NEWEST, begun, device, limit):
+            first = _record(row)
+            second = self._all(_BY_ID, first.id, ended)
+            found.append((first, _record(second[0]) if second else None))
         return found
 
     def declined(self, limit: int = 1000) -> list[Record]:

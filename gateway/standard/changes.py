@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.standard import wording
+from gateway.standard.firmware import Firmware
 from gateway.standard.manifest import Direction, Manifest, MessageType
 from gateway.standard.refusal import token
 from gateway.standard.schema import Schema, exact
@@ -22,6 +23,7 @@ class Effect(StrEnum):
 
     WIDENS = "widens"  # more may be said, more often, to more hosts, or more firmly asked for
     REWORDS = "rewords"  # the same under another name: words can mislead
+    REPROGRAMS = "reprograms"  # other software for the device: what its values mean is up to that
     PROMISES_LESS = "promises less"  # the vendor takes back a part of its duty
     NARROWS = "narrows"
     NEUTRAL = "neutral"
@@ -78,6 +80,7 @@ def _differences(old: Manifest, new: Manifest) -> Iterator[Difference]:
     for name, message in old.messages.items():
         if name not in new.messages:
             yield Difference(Effect.NARROWS, f"/messages/{token(name)}", f"messages “{message.title}” would no longer be sent")
+    yield from _firmware(who, old.firmware, new.firmware)
 
 
 def _head(old: Manifest, new: Manifest) -> Iterator[Difference]:
@@ -110,6 +113,31 @@ def _vendor(old: Manifest, new: Manifest) -> Iterator[Difference]:
     elif after.support_end > before.support_end:
         words = f"support would last longer, until {after.support_end}, so far until {before.support_end}"
         yield Difference(Effect.NEUTRAL, "/vendor/support-end", words)
+
+
+def _firmware(who: str, old: Firmware | None, new: Firmware | None) -> Iterator[Difference]:
+    if new is None:
+        if old is not None:
+            yield Difference(
+                Effect.NARROWS, "/firmware", f"the software “{old.title}”, {old.version}, would no longer be offered"
+            )
+        return
+    if old is None:
+        words = f"{who} would offer software for the device: {new.words}, from {new.uri}"
+        yield Difference(Effect.REPROGRAMS, "/firmware", words)
+        return
+    if (old.digest, old.size, old.version) != (new.digest, new.size, new.version):
+        so_far = f"so far version {old.version}, {old.digest}"
+        yield Difference(Effect.REPROGRAMS, "/firmware", f"{who} would offer other software: {new.words}; {so_far}")
+    if old.uri != new.uri:
+        # where it lies can tell homes apart, and another host would learn of this one
+        yield Difference(Effect.WIDENS, "/firmware/uri", f"the software would be fetched from {new.uri}, so far from {old.uri}")
+    for member in ("title", "description"):
+        was, now = getattr(old, member), getattr(new, member)
+        if was != now:
+            told = f"would be “{now}”" if now else "would be gone"
+            so_far = f"so far “{was}”" if was else "so far there is none"
+            yield Difference(Effect.REWORDS, f"/firmware/{member}", f"the software's {member} {told}, {so_far}")
 
 
 def _new_message(who: str, message: MessageType) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.standard import declaration, mud
 from gateway.standard.declaration import ManifestError
+from gateway.standard.firmware import Firmware, parse_firmware
 from gateway.standard.naming import is_host_name, is_type_name
 from gateway.standard.refusal import token
 from gateway.standard.schema import MAX_TITLE, Schema, parse_schema
@@ -35,7 +36,7 @@ MAX_PURPOSE = limit("manifest", "$defs/message/properties/purpose/maxLength")
 MAX_USES = limit("manifest", "$defs/message/properties/uses/maxItems")
 # The registry of purposes: label to words for the owner, in the standard's order.
 USES: Mapping[str, str] = MappingProxyType({use["const"]: use["title"] for use in member("manifest", "$defs/use/oneOf")})
-MAX_URL = limit("manifest", "$defs/url/maxLength")  # fits DHCP option 161, RFC 8520 section 10
+MAX_URL = mud.MAX_URL
 
 _PLACE = f"/{CONTAINER}/{EXTENSION}"
 
@@ -76,7 +77,7 @@ class Manifest:
     """What a vendor declares. ``hosts``: lower-case names, in the vendor's order; ``messages``: by name, read-only.
 
     ``signature_url``: empty where the file names none; ``cache_validity``: hours; ``supported``: false
-    where the vendor has given the device up.
+    where the vendor has given the device up; ``firmware``: None where none is declared.
     """
 
     vendor: Vendor
@@ -87,6 +88,7 @@ class Manifest:
     cache_validity: int = mud.DEFAULT_VALIDITY
     last_update: datetime | None = None
     supported: bool = True
+    firmware: Firmware | None = None
 
 
 def parse_manifest(document: bytes) -> Manifest:
@@ -101,19 +103,20 @@ def parse_manifest(document: bytes) -> Manifest:
         )
     if type(head.get("mud-version")) is not int or head["mud-version"] != 1:
         raise ManifestError(f"/{CONTAINER}/mud-version", "must be 1 (RFC 8520 section 3.1)", "write 1")
-    extension = declaration.members(head[EXTENSION], _PLACE, ("version", "vendor", "hosts", "messages"))
+    extension = declaration.members(head[EXTENSION], _PLACE, ("version", "vendor", "hosts", "messages"), ("firmware",))
     if type(extension["version"]) is not int or extension["version"] != VERSION:
         raise ManifestError(f"{_PLACE}/version", f"this gateway speaks version {VERSION}", f"write {VERSION}")
     hosts = _hosts(extension["hosts"], f"{_PLACE}/hosts")
     return Manifest(
         vendor=_vendor(extension["vendor"], f"{_PLACE}/vendor"),
         hosts=hosts,
-        mud_url=_url(head.get("mud-url"), f"/{CONTAINER}/mud-url"),
+        mud_url=mud.plain_url(head.get("mud-url"), f"/{CONTAINER}/mud-url"),
         messages=_messages(extension["messages"], f"{_PLACE}/messages", hosts),
-        signature_url=_url(head["mud-signature"], f"/{CONTAINER}/mud-signature") if "mud-signature" in head else "",
+        signature_url=mud.plain_url(head["mud-signature"], f"/{CONTAINER}/mud-signature") if "mud-signature" in head else "",
         cache_validity=_validity(head.get("cache-validity", mud.DEFAULT_VALIDITY), f"/{CONTAINER}/cache-validity"),
         supported=_flag(head.get("is-supported", True), f"/{CONTAINER}/is-supported"),
         last_update=_moment(head["last-update"], f"/{CONTAINER}/last-update") if "last-update" in head else None,
+        firmware=parse_firmware(extension["firmware"], f"{_PLACE}/firmware") if "firmware" in extension else None,
     )
 
 
@@ -145,15 +148,6 @@ def _hosts(value: object, pointer: str) -> tuple[str, ...]:
         if name in names[:index]:
             raise ManifestError(place, "each host occurs once", "remove the repetition")
     return tuple(names)
-
-
-def _url(value: object, pointer: str) -> str:
-    url = declaration.text(value, pointer, MAX_URL)
-    if not mud.is_plain_url(url):
-        raise ManifestError(
-            pointer, "an https URL with a host name, without port, user, query and fragment", "publish it under such a one"
-        )
-    return url
 
 
 def _validity(value: object, pointer: str) -> int:

@@ -22,6 +22,7 @@ ACCESS_LISTS = ("ietf-access-control-list:acls", "ietf-access-control-list:acces
 DEFAULT_VALIDITY = limit("manifest", "properties/ietf-mud:mud/properties/cache-validity/default")  # hours
 LEAST_VALIDITY = limit("manifest", "properties/ietf-mud:mud/properties/cache-validity/minimum")
 MOST_VALIDITY = limit("manifest", "properties/ietf-mud:mud/properties/cache-validity/maximum")
+MAX_URL = limit("manifest", "$defs/url/maxLength")  # fits DHCP option 161, RFC 8520 section 10
 MAX_DOCUMENT = 256 * 1024  # bytes
 MAX_DOCUMENT_DEPTH = 48
 MAX_WISHES = 1024
@@ -113,6 +114,16 @@ def is_plain_url(url: str) -> bool:
         return False
     odd = "?" in url or "#" in url or " " in url or "\\" in url or not url.isascii() or not url.isprintable()
     return named and url.startswith("https://") and not odd
+
+
+def plain_url(value: object, pointer: str) -> str:
+    """A member that is such a URL. Raises ManifestError."""
+    url = declaration.text(value, pointer, MAX_URL)
+    if not is_plain_url(url):
+        raise ManifestError(
+            pointer, "an https URL with a host name, without port, user, query and fragment", "publish it under such a one"
+        )
+    return url
 
 
 def moment(value: object) -> datetime | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import compileall
+import grp
 import json
 import os
 import pwd
@@ -77,6 +78,7 @@ def folders() -> None:
         (layout.STATE / "state" / "signer", "signer", 0o700),
         (layout.STATE / "state" / "ledger", "ledger", 0o700),
         (layout.STATE / "state" / "courier", "courier", 0o700),
+        (layout.STATE / "state" / "firmware", "courier", 0o2750),
         (layout.STATE / "state" / "dhcp", "dhcp", 0o755),
         (layout.RUN / "gateway" / "steering", None, 0o755),
         (layout.RUN / "gateway" / "signer", "signer", 0o755),
@@ -89,6 +91,7 @@ def folders() -> None:
         if role:
             user = pwd.getpwnam(service.USERS[role])
             os.chown(path, user.pw_uid, user.pw_gid)
+    os.chown(layout.STATE / "state" / "firmware", -1, grp.getgrnam(service.GROUP).gr_gid)
 
 
 def install() -> None:

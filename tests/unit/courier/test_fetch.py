@@ -78,7 +78,7 @@ def test_an_answer_that_is_no_file(tmp_path: Path, answer: bytes | None, reason:
         (f"http://{HOST}/x", "plug", "manifest"), (f"{URL}?device=1", "plug", "manifest"),
         (f"https://{HOST}:8443/x", "plug", "manifest"), ("https://203.0.113.10/x", "plug", "manifest"),
         (f"https://{HOST}/" + "x" * 300, "plug", "manifest"), (f"https://{HOST}/%zz\x01", "plug", "manifest"),
-        (URL, "nobody", "manifest"), (URL, "plug", "firmware"),
+        (URL, "nobody", "manifest"), (URL, "plug", "anything"),
     ],
 )  # fmt: skip
 def test_what_is_not_fetched_at_all(tmp_path: Path, url: str, device: str, kind: str) -> None:

@@ -29,6 +29,7 @@ from gateway.config import Config, Door, Paths
 from gateway.door.main import serve_on
 from gateway.ipc import channel
 from gateway.ipc.channel import Channel
+from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import Attempt, Holder, Outcome, Refused, Submit, ToLedger
 from gateway.pki import issue
 from gateway.pki.ca import Authority, load_or_create, new_authority
@@ -63,11 +64,14 @@ class LedgerPeer:
     refused: queue.Queue[Refused] = field(default_factory=queue.Queue)
     attempts: queue.Queue[Attempt] = field(default_factory=queue.Queue)
     decide: Callable[[Submit], Outcome | None] = lambda submit: Outcome(submit.ref, "answered", 200, b'{"ok":true}', MEDIA, -1)
+    handouts: queue.Queue[Handout] = field(default_factory=queue.Queue)
+    handed: queue.Queue[HandedOut] = field(default_factory=queue.Queue)
+    hands_out: Callable[[Handout], Outcome | None] = lambda handout: Outcome(handout.ref, "accepted", 0, b"", "", -1)
     links: set[Channel] = field(default_factory=set)
     linked: threading.Event = field(default_factory=threading.Event)
 
     def make(self) -> Channel:
-        return Channel(ToLedger, self._receive, lost=self.links.discard, made=self._made)
+        return Channel(ToLedger | Handout | HandedOut, self._receive, lost=self.links.discard, made=self._made)
 
     def _made(self, link: Channel) -> None:
         self.links.add(link)
@@ -83,6 +87,13 @@ class LedgerPeer:
             self.refused.put(message)
         elif isinstance(message, Attempt):
             self.attempts.put(message)
+        elif isinstance(message, Handout):
+            self.handouts.put(message)
+            outcome = self.hands_out(message)
+            if outcome is not None:
+                link.send(outcome)
+        elif isinstance(message, HandedOut):
+            self.handed.put(message)
 
 
 class Steering:

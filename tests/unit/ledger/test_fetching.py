@@ -72,6 +72,25 @@ def test_what_went_wrong_is_told_and_recorded(tmp_path: Path) -> None:
     run(work)
 
 
+def test_an_owner_who_does_not_wait_finds_what_came_on_record(tmp_path: Path) -> None:
+    made = settings(tmp_path)
+
+    async def work() -> None:
+        async with running(made) as socket:
+            courier, root = await connect(socket, "courier"), await connect(socket, "root")
+            root.send(AskFetch(1, "plug", URL, "firmware"))
+            fetch = await courier.get()
+            await root.close()
+            courier.send(Fetched(fetch.id, 200, -1, "", b'{"version":"2"}'))
+            again = await connect(socket, "root")
+            again.send(ASK)
+            await courier.get()
+        with Reader(made.paths.ledger) as reader:
+            assert [came.original if came else None for _, came in reader.fetches()] == [None, b'{"version":"2"}']
+
+    run(work)
+
+
 def test_looks_are_bounded_and_never_tried_again(tmp_path: Path) -> None:
     made = settings(tmp_path)
 

@@ -15,6 +15,7 @@ from gateway.standard.manifest import parse_manifest
 from gateway.standard.validator import Mismatch
 from tests.unit.standard.conftest import SAMPLES
 from tests.unit.standard.declarations import edited, encoded, fields, manifest, payloads, values
+from tests.unit.standard.test_firmware import FIRMWARE
 from tests.unit.standard.test_manifest import CE, FIELD, MUD, READING, put
 
 POWER = f"{READING}/payload/properties/power"
@@ -25,9 +26,21 @@ REQUIRED = f"{READING}/payload/required"
 NEW = {"type": "number", "title": "Outdoor temperature", "unit": "Cel", "minimum": -40, "maximum": 60, "multipleOf": 0.5}
 
 
+SOFTWARE = f"{CE}/firmware"
+ANOTHER = f"sha-256:{'1' * 64}"
+
+
 @pytest.mark.parametrize(
     ("pointer", "value", "effect", "words"),
     [
+        (f"{SOFTWARE}/version", "2.2.0", Effect.REPROGRAMS, "Acme would offer other software: “Safer Wi-Fi”, version 2.2.0"),
+        (f"{SOFTWARE}/digest", ANOTHER, Effect.REPROGRAMS, f"so far version 2.1.0, {FIRMWARE['digest']}"),
+        (f"{SOFTWARE}/size", 7, Effect.REPROGRAMS, "7 bytes"),
+        (f"{SOFTWARE}/uri", "https://cdn.example/a", Effect.WIDENS,
+         "the software would be fetched from https://cdn.example/a, so far from https://dl.acme.example/"),
+        (f"{SOFTWARE}/title", "Fixes", Effect.REWORDS, "the software's title would be “Fixes”, so far “Safer Wi-Fi”"),
+        (f"{SOFTWARE}/description", "All", Effect.REWORDS, "description would be “All”, so far there is none"),
+        (SOFTWARE, ..., Effect.NARROWS, "the software “Safer Wi-Fi”, 2.1.0, would no longer be offered"),
         (f"{READING}/payload/properties/outdoor", NEW, Effect.WIDENS,
          "Acme would also learn: Outdoor temperature (a number from -40 to 60 °C in steps of 0.5)"),
         (f"{CE}/messages/switch/payload/properties/dim", NEW, Effect.WIDENS, "Acme would also tell the device: Outdoor"),
@@ -79,6 +92,7 @@ NEW = {"type": "number", "title": "Outdoor temperature", "unit": "Cel", "minimum
     ],
 )  # fmt: skip
 def test_each_kind_of_difference(document: dict[str, Any], pointer: str, value: Any, effect: Effect, words: str) -> None:
+    put(SOFTWARE, dict(FIRMWARE))(document)
     old = parse_manifest(encoded(document))
     put(pointer, value)(document)
     (found,) = changes.compare(old, parse_manifest(encoded(document)))
@@ -226,3 +240,12 @@ def test_the_samples_are_their_own_equals() -> None:
     for name in ("acme", "borealis"):
         one = parse_manifest((SAMPLES / f"{name}.mud.json").read_bytes())
         assert changes.compare(one, one) == ()
+
+
+def test_software_where_there_was_none_waits_for_the_owner(document: dict[str, Any]) -> None:
+    old = parse_manifest(encoded(document))
+    put(SOFTWARE, FIRMWARE)(document)
+    (found,) = changes.compare(old, parse_manifest(encoded(document)))
+    assert (found.effect, found.waits) == (Effect.REPROGRAMS, True)
+    assert found.words.startswith("Acme would offer software for the device: “Safer Wi-Fi”, version 2.1.0, 1.0 MiB, sha-256:")
+    assert found.words.endswith(f"from {FIRMWARE['uri']}")

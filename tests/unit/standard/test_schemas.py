@@ -24,6 +24,7 @@ from gateway.standard.refusal import Refusal
 from tests.unit.standard.conftest import SAMPLES
 from tests.unit.standard.declarations import encoded, manifest, payloads
 from tests.unit.standard.test_document import EXAMPLES
+from tests.unit.standard.test_firmware import FIRMWARE
 from tests.unit.standard.test_manifest import CE, FIELD, MUD, READING, put
 
 POWER = f"{READING}/payload/properties/power"
@@ -116,6 +117,7 @@ JUNK = (
     {"a": 1}, "W", "api.acme.example", "API.acme.example", "10.0.0.1", "https://acme.example", "https://acme.example/x?y",
     "https://acme.example:1/x", "http://acme.example/x", "2026-01-01", "2026-01-01T00:00:00Z",
     {"type": "boolean", "title": "B"}, {"type": "object", "properties": {}},
+    67_108_864, 67_108_865, "2.1", "2.1-", "sha-256:" + "0" * 63, FIRMWARE,
 )  # fmt: skip
 
 
@@ -131,6 +133,7 @@ def containers(value: Any) -> Any:
 @given(st.data())
 def test_schema_and_parser_give_the_same_verdict(data: st.DataObject) -> None:
     sample = json.loads((SAMPLES / "acme.mud.json").read_text())
+    sample["ietf-mud:mud"]["clear-envelope"]["firmware"] = FIRMWARE
     document = data.draw(st.one_of(st.just(sample), payloads.map(manifest)))
     document = copy.deepcopy(document)
     for _ in range(data.draw(st.integers(0, 2))):

@@ -287,6 +287,7 @@ def tries(targets: dict[str, list[tuple[str, str, int]]], worker: int) -> Iterat
         yield f"list {path}", lambda p=path: listing(p)  # type: ignore[misc]
     folders = (
         "/", "/etc", "/usr", "/opt/mudroom", "/opt/mudroom/app", "/var", "/var/lib", STATE, f"{STATE}/pki", "/run", RUN,
+        f"{STATE}/firmware",
         f"{RUN}/steering", "/run/systemd", "/dev", "/sys/fs/cgroup", "/sys/fs/bpf", "/proc/self", "/tmp", "/var/tmp", "/dev/shm",
     )  # fmt: skip
     for folder in folders:
