@@ -130,6 +130,13 @@ class Reason(Enum):
     MANIFEST_URL = (168, "manifest-url", "not an address from which a manifest may be fetched")
     PAIR_KEY = (170, "pair-key", "the key that signs for this device at its vendor could not be read or made")
 
+    # The inbox: what vendors send to devices.
+    INBOX_FULL = (171, "inbox-full", "made room for newer messages from its vendor, for the device did not fetch it")
+    INBOX_EXPIRED = (172, "inbox-expired", "the device did not fetch it for so long that it was given up")
+    INBOX_WITHDRAWN = (173, "inbox-withdrawn", "the owner withdrew the device or its manifest before the device had fetched it")
+    INBOX_RECEIVED = (174, "inbox-received", "said that it received a message that it was never given")
+    INBOX_RATE = (175, "inbox-rate", "asked for its inbox too often")
+
     def __init__(self, code: int, label: str, words: str) -> None:
         self.code = code
         self.label = label

@@ -18,6 +18,7 @@ from gateway.cli import (
     console,
     devices,
     doctor,
+    inbox,
     judging,
     leaks,
     manifests,
@@ -44,6 +45,7 @@ app.command("claim")(claims.claim)
 app.add_typer(manifests.app, name="manifest")
 app.command("messages")(traffic.messages)
 app.command("drops")(traffic.drops)
+app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)

@@ -15,7 +15,7 @@ import typer
 from gateway.allowance import Allowance, allowance
 from gateway.cli.output import Json, console, plain, show
 from gateway.cli.state import State
-from gateway.ledger.reader import LeakDay, Reader
+from gateway.ledger.reader import LeakDay, PollDay, Reader
 from gateway.registry import Device
 from gateway.standard.explain import fields, spent
 from gateway.standard.manifest import Direction, Manifest, MessageType
@@ -60,7 +60,7 @@ def leaks(
         sent = home.manifest_of(known)
         document = _overview(state, known, reader.leaks(device, DAYS))
         document["types"] = [] if sent is None else [_type(state, reader, known, sent, declared) for declared in _types(sent)]
-        document["days"] = [_day(row) for row in reader.leaks(device, DAYS)]
+        document["days"] = [_day(row) for row in reader.leaks(device, DAYS)] + [_polls(row) for row in reader.polls(device, DAYS)]
     if as_json:
         show((), [document], as_json)
     else:
@@ -188,6 +188,20 @@ def _day(row: LeakDay) -> dict[str, Any]:
         "in_timing": round(row.spent.presence),
         "answers": row.spent.answers,
         "answer_bits": row.spent.answer_bits,
+    }
+
+
+def _polls(row: PollDay) -> dict[str, Any]:
+    """What a vendor could tell the device by when it sent how many entries; the entries stand in their types' rows."""
+    return {
+        "day": time.strftime("%Y-%m-%d", time.gmtime(row.day * 86_400)),
+        "type": f"(inbox at {row.host})",
+        "messages": 0,
+        "bits": 0,
+        "in_values": 0,
+        "in_timing": 0,
+        "answers": row.asked,
+        "answer_bits": row.bits,
     }
 
 

@@ -76,9 +76,17 @@ class Fetcher:
             request = render_request("GET", parts.path or "/", host, (("Accept", accept), ("User-Agent", USER_AGENT)), b"")
         except ValueError as error:
             raise Refused(Reason.MANIFEST_URL, str(error)) from None
+        response = await self.exchange(host, request, most)
+        if response.status != 200:
+            elsewhere = "; redirects are not followed: ask the vendor for the true place" if response.status // 100 == 3 else ""
+            raise Refused(Reason.VENDOR_ANSWER, f"{host} answered {response.status}{elsewhere}", response.status)
+        return response
+
+    async def exchange(self, host: str, request: bytes, most: int) -> Response:
+        """One GET on a connection of its own. ``most``: bytes of content. Raises Refused."""
         try:
             async with asyncio.timeout(self.seconds):
-                response = await self._exchange(host, request, most)
+                return await self._exchange(host, request, most)
         except ForbiddenAddress as error:
             raise Refused(Reason.VENDOR_ADDRESS, str(error)) from None
         except ssl.SSLError as error:
@@ -89,10 +97,6 @@ class Fetcher:
             raise Refused(Reason.VENDOR_UNREACHABLE, f"{host}: no whole answer within {self.seconds:g} s") from None
         except OSError as error:
             raise Refused(Reason.VENDOR_UNREACHABLE, str(error) or type(error).__name__) from None
-        if response.status != 200:
-            elsewhere = "; redirects are not followed: ask the vendor for the true place" if response.status // 100 == 3 else ""
-            raise Refused(Reason.VENDOR_ANSWER, f"{host} answered {response.status}{elsewhere}", response.status)
-        return response
 
     async def _exchange(self, host: str, request: bytes, most: int) -> Response:
         """Send to the first address that answers. Raises OSError, Violation."""

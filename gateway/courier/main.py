@@ -21,6 +21,7 @@ from typing import Any
 from gateway import service
 from gateway.config import Config
 from gateway.courier.fetch import Fetcher
+from gateway.courier.inbox import Poller
 from gateway.courier.job import Job, job_for
 from gateway.courier.keys import Keys, KeyUnusable
 from gateway.courier.pair import Pair, Terms
@@ -32,7 +33,7 @@ from gateway.http1.response import Response
 from gateway.http1.violation import Limits
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Fetch, Status
+from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Fetch, Poll, Status
 from gateway.notifying import notify
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryError, RegistryFile
@@ -70,6 +71,7 @@ class Courier:
         )
         seconds = courier.connect_seconds + courier.answer_seconds
         self._fetcher = Fetcher(self._registry, self._resolver, self._terms.authorities, self._terms.limits, seconds)
+        self._poller = Poller(self._registry, self._keys, self._fetcher, courier.max_answer)
         self._fetching: set[asyncio.Task[None]] = set()
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._ledger: Channel | None = None
@@ -77,7 +79,7 @@ class Courier:
 
     def channel(self) -> Channel:
         """A new link to the ledger."""
-        return Channel(Deliver | Fetch, self._receive, self._lost, self._made)
+        return Channel(Deliver | Fetch | Poll, self._receive, self._lost, self._made)
 
     def asked(self, channel: Channel, message: AskStatus) -> None:
         """Root asks how it goes."""
@@ -143,15 +145,15 @@ class Courier:
             self._ledger.send(message)
 
     def _receive(self, channel: Channel, message: Any) -> None:
-        if isinstance(message, Fetch):
+        if isinstance(message, Fetch | Poll):
             task = asyncio.get_running_loop().create_task(self._fetch(channel, message))
             self._fetching.add(task)
             task.add_done_callback(self._fetching.discard)
         else:
             self._deliver(message)
 
-    async def _fetch(self, channel: Channel, asked: Fetch) -> None:
-        channel.send(await self._fetcher.fetch(asked))
+    async def _fetch(self, channel: Channel, asked: Fetch | Poll) -> None:
+        channel.send(await (self._fetcher.fetch(asked) if isinstance(asked, Fetch) else self._poller.poll(asked)))
 
     def _deliver(self, deliver: Deliver) -> None:
         permit = self._permitted(deliver)

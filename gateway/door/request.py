@@ -11,9 +11,7 @@ from gateway.standard.refusal import Refusal
 
 def message_type(request: Request, host: str) -> str:
     """The type of the message in ``request``, which came over TLS for ``host`` (lower case). Raises Violation."""
-    named = (request.header("host") or "").lower()
-    if named not in (host, f"{host}:443"):
-        raise Violation(Reason.HTTP_HOST, 421, f"Host must be {host}, as in the TLS server name")
+    check_host(request, host)
     if request.method != "POST":
         raise Violation(Reason.HTTP_METHOD, 405, "messages are sent with POST")
     try:
@@ -23,3 +21,10 @@ def message_type(request: Request, host: str) -> str:
     if essence(request.header("content-type")) != MEDIA_TYPE:
         raise Violation(Reason.HTTP_MEDIA_TYPE, 415, f"Content-Type must be {MEDIA_TYPE}, with no parameter but charset=utf-8")
     return name
+
+
+def check_host(request: Request, host: str) -> None:
+    """Whether ``request`` is for the ``host`` that TLS named (lower case). Raises Violation."""
+    named = (request.header("host") or "").lower()
+    if named not in (host, f"{host}:443"):
+        raise Violation(Reason.HTTP_HOST, 421, f"Host must be {host}, as in the TLS server name")
