@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gateway.courier.fetch import Fetcher, Refused
 from gateway.courier.job import USER_AGENT
-from gateway.courier.keys import Keys, KeyUnusable
+from gateway.courier.keys import Keys, KeyUnusable, PairKey
 from gateway.courier.verdict import NOT_NOW, retry_after
 from gateway.http1.response import Response
 from gateway.http1.writing import render_request
@@ -43,7 +43,7 @@ class Poller:
         """The answer for the ledger, whatever happens."""
         try:
             manifest = self._manifest(asked)
-            request = self._request(asked)
+            request = request_for(asked, self.keys.of(asked.pair))
             response = await self.fetcher.exchange(asked.host, request, self.most)
             return weigh(asked, manifest, response, self.most)
         except Refused as refused:
@@ -64,19 +64,21 @@ class Poller:
             raise Refused(Reason.INBOX_WITHDRAWN, "this pair of device and vendor host has no inbox any more")
         return manifest
 
-    def _request(self, asked: Poll) -> bytes:
-        """Raises KeyUnusable, ValueError."""
-        key = self.keys.of(asked.pair)
-        received = str(asked.received) if asked.received else ""
-        unsigned = UnsignedPoll(asked.host, inbox.PATH, asked.pair, received, asked.created, key.id)
-        headers = (
-            ("Accept", f"{MEDIA_TYPE}, {PROBLEM_MEDIA_TYPE}"),
-            (inbox.DEVICE_FIELD, asked.pair),
-            *(((inbox.RECEIVED_FIELD, received),) if received else ()),
-            ("User-Agent", USER_AGENT),
-            *signature_fields("", unsigned.parameters, key.sign(unsigned.base)),
-        )
-        return render_request("GET", inbox.PATH, asked.host, headers, b"")
+
+def request_for(asked: Poll, key: PairKey) -> bytes:
+    """The signed question. ``key``: of the pair. Raises ValueError."""
+    if key.pseudonym != asked.pair:
+        raise ValueError("the key is another pair's")
+    received = str(asked.received) if asked.received else ""
+    unsigned = UnsignedPoll(asked.host, inbox.PATH, asked.pair, received, asked.created, key.id)
+    headers = (
+        ("Accept", f"{MEDIA_TYPE}, {PROBLEM_MEDIA_TYPE}"),
+        (inbox.DEVICE_FIELD, asked.pair),
+        *(((inbox.RECEIVED_FIELD, received),) if received else ()),
+        ("User-Agent", USER_AGENT),
+        *signature_fields("", unsigned.parameters, key.sign(unsigned.base)),
+    )
+    return render_request("GET", inbox.PATH, asked.host, headers, b"")
 
 
 def weigh(asked: Poll, manifest: Manifest, response: Response, most: int) -> Polled:

@@ -17,6 +17,7 @@ from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolve
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
 REQUIRED = ("@method", "@authority", "@path", "content-type", "content-length", "content-digest", "idempotency-key")
+POLL = ("@method", "@authority", "@path", "clear-envelope-device")  # and clear-envelope-received, where it is there
 PARAMETERS = ["created", "keyid", "alg", "tag"]
 
 
@@ -76,6 +77,33 @@ def proven(method: str, target: str, headers: Iterable[tuple[str, str]], body: b
         raise Unproven("the idempotency key is not the id")
     keyid: str = result.parameters["keyid"]
     return keyid
+
+
+def proven_poll(method: str, target: str, headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """The keyid of whoever signed this question for an inbox, and the device that it is for. Raises Unproven."""
+    fields: dict[str, str] = {}
+    for name, value in headers:
+        if name.lower() in fields:
+            raise Unproven(f"{name} twice")
+        fields[name.lower()] = value
+    if method != "GET" or "?" in target:
+        raise Unproven("not a plain GET")
+    wanted = (*POLL, "clear-envelope-received") if "clear-envelope-received" in fields else POLL
+    try:
+        request = Request(method, f"https://{fields['host']}{target}", fields)
+        (result,) = VERIFIER.verify(
+            request,
+            max_age=None,
+            expect_tag="clear-envelope",
+            expect_label="ce",
+            require_components=[f'"{n}"' for n in wanted],
+        )
+    except (InvalidSignature, HTTPMessageSignaturesException, KeyError, ValueError) as error:
+        raise Unproven(f"{type(error).__name__}: {error}") from error
+    if list(result.parameters) != PARAMETERS or result.parameters["created"] % 60:
+        raise Unproven(f"parameters {result.parameters}")
+    keyid: str = result.parameters["keyid"]
+    return keyid, fields["clear-envelope-device"]
 
 
 class Pins:
