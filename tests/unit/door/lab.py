@@ -29,7 +29,7 @@ from gateway.config import Config, Door, Paths
 from gateway.door.main import serve_on
 from gateway.ipc import channel
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import Attempt, Holder, Outcome, Refused, Submit, ToLedger
+from gateway.ipc.messages import AskInbox, Attempt, EntryRefused, Holder, InboxAnswer, Outcome, Refused, Submit, ToLedger
 from gateway.pki import issue
 from gateway.pki.ca import Authority, load_or_create, new_authority
 from gateway.pki.main import serve as serve_signer
@@ -63,6 +63,9 @@ class LedgerPeer:
     refused: queue.Queue[Refused] = field(default_factory=queue.Queue)
     attempts: queue.Queue[Attempt] = field(default_factory=queue.Queue)
     decide: Callable[[Submit], Outcome | None] = lambda submit: Outcome(submit.ref, "answered", 200, b'{"ok":true}', MEDIA, -1)
+    asks: queue.Queue[AskInbox] = field(default_factory=queue.Queue)
+    entries_refused: queue.Queue[EntryRefused] = field(default_factory=queue.Queue)
+    waits: Callable[[AskInbox], InboxAnswer | None] = lambda ask: InboxAnswer(ask.ref, -1, ())
     links: set[Channel] = field(default_factory=set)
     linked: threading.Event = field(default_factory=threading.Event)
 
@@ -79,6 +82,13 @@ class LedgerPeer:
             outcome = self.decide(message)
             if outcome is not None:
                 link.send(outcome)
+        elif isinstance(message, AskInbox):
+            self.asks.put(message)
+            answer = self.waits(message)
+            if answer is not None:
+                link.send(answer)
+        elif isinstance(message, EntryRefused):
+            self.entries_refused.put(message)
         elif isinstance(message, Refused):
             self.refused.put(message)
         elif isinstance(message, Attempt):
