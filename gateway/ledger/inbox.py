@@ -28,7 +28,7 @@ from gateway.ledger.store import Batch, Store
 from gateway.ledger.writer import Writer
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryError, RegistryFile
-from gateway.standard.inbox import to_device
+from gateway.standard.inbox import MOST_SEQ, to_device
 
 log = logging.getLogger(__name__)
 
@@ -220,6 +220,10 @@ class Inbox:
         if box is None or message.id == BUSY:
             return
         box.out = ""
+        if not _sane(message):
+            log.error("the courier said of %s what no vendor can answer", box.place.host)
+            self._failed(box)
+            return
         if box.asked is not None:
             box.asked.status, box.asked.reason = message.status, message.reason
         if message.status in NONE_HERE:
@@ -360,6 +364,13 @@ class Inbox:
         if result is not None:
             channel.send(result)
         self._answer_next()
+
+
+def _sane(message: Polled) -> bool:
+    """Whether its numbers are ones that the file can hold: a courier that was taken over shall not stop all records."""
+    codes = (message.reason, *(entry.reason for entry in message.entries))
+    seqs = all(0 < entry.seq <= MOST_SEQ for entry in message.entries)
+    return seqs and 0 <= message.status <= 599 and all(-1 <= code < 2**16 for code in codes)
 
 
 def places(home: Home) -> dict[tuple[str, str], Place]:

@@ -394,3 +394,30 @@ def test_a_courier_that_died_is_asked_again_by_schedule(tmp_path: Path) -> None:
                 await eventually(lambda: inbox(made) == [("plug", "waiting")])
 
     run(work)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Polled("", 2**63, -1, "", 0, b"", ()), Polled("", 200, 2**63, "", 0, b"x", ()), Polled("", -1, -1, "", 0, b"x", ()),
+        Polled("", 200, -1, "", 0, b"x", (PolledEntry(2**63, "setting", -1, "", (), BODY, 1),)),
+        Polled("", 200, -1, "", 0, b"x", (PolledEntry(1, "setting", 2**63, "", (), b"", 1),)),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_vendor_can_answer_stop_no_records(tmp_path: Path, wrong: Polled) -> None:
+    made = home(tmp_path)
+
+    def answer(poll: Poll) -> Polled:
+        return msgspec.structs.replace(wrong, id=poll.id) if poll.device == "plug" else once(entry(1), device="lamp")(poll)
+
+    async def work() -> None:
+        async with running(made) as socket, courier(socket, answer) as vendor:
+            await vendor.asked("plug", 2)
+            await eventually(lambda: inbox(made) == [("lamp", "waiting")])
+        assert rows(
+            made.paths.ledger,
+            "SELECT count(*) FROM records WHERE device = 'plug' AND kind LIKE 'inbox%' AND kind <> ?",
+            mailbox.PLAN,
+        ) == [(0,)]
+
+    run(work)
