@@ -268,7 +268,7 @@ async def street(
     """
     authority = Authority()
     (folder / "public.pem").write_bytes(authority.pem)
-    config = settings(folder, courier={"authorities": str(folder / "public.pem"), **courier})
+    config = settings(folder, courier={"authorities": str(folder / "public.pem"), "inbox_seconds": 0, **courier})
     if registry is None:
         registry = RegistryFile(config.paths.registry)
         document = manifest(HOST, "two.acme.example")
