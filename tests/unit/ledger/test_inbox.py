@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -15,8 +15,11 @@ import pytest
 from gateway.config import Config
 from gateway.ipc.messages import AskInbox, EntryRefused, InboxAnswer, Poll, Polled, PolledEntry
 from gateway.ledger import mailbox
-from gateway.ledger.inbox import DAY
+from gateway.ledger.inbox import DAY, Inbox
+from gateway.ledger.mailbox import Plan, Work
 from gateway.ledger.reader import Reader
+from gateway.ledger.store import Quotas, Store
+from gateway.ledger.writer import Writer
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
 from tests.unit.courier.street import HOST, manifest
@@ -127,6 +130,44 @@ def test_the_day_s_schedule_is_on_disk_before_the_first_question(tmp_path: Path)
         ((period, phase),) = {row[2:] for row in planned}
         # it left at a time of the schedule, which a restart keeps
         assert (day.first - phase) % period == 0 and day.first // DAY == day.day
+
+    run(work)
+
+
+def test_without_its_schedule_on_disk_nothing_is_asked(tmp_path: Path) -> None:
+    """The same schedule, whose plans a test commits at its own time."""
+    made = home(tmp_path)
+
+    class Link:
+        asked: ClassVar[list[Poll]] = []
+
+        def send(self, message: Poll) -> None:
+            self.asked.append(message)
+
+    async def work() -> None:
+        store = Store(made.paths.ledger, Quotas(10, 10, 10, 10))
+        store.open()
+        writer = Writer(asyncio.get_running_loop())
+        writer.start()
+        plans: list[Work] = []
+        link: Any = Link()
+        schedule = Inbox(
+            RegistryFile(made.paths.registry), store, writer, plans.append, lambda: link,
+            seconds=0.1, keep_seconds=1000, answer_seconds=10,
+        )  # fmt: skip
+        schedule.start()
+        await asyncio.sleep(0.5)  # five times of the schedule
+        assert {plan.place.device for plan in plans if isinstance(plan, Plan)} == {"plug", "lamp"}
+        assert link.asked == []
+        mine = [plan for plan in plans if isinstance(plan, Plan) and plan.place.device == "plug"]
+        for plan in mine:
+            plan.kept = True
+            schedule.recorded(plan)
+        await eventually(lambda: bool(link.asked))
+        assert {poll.device for poll in link.asked} == {"plug"}
+        schedule.stop()
+        await writer.stop()
+        store.close()
 
     run(work)
 
