@@ -42,8 +42,8 @@ def leaks(
     found = [(known, manifest) for known in home.registry.devices if (manifest := home.manifest_of(known)) is not None]
     with Reader(state.config.paths.ledger) as reader:
         if device is None:
-            days = reader.leaks(days=DAYS)
-            rows = [_overview(state, known, days) for known, _ in found]
+            days, polls = reader.leaks(days=DAYS), reader.polls(days=DAYS)
+            rows = [_overview(state, known, days, polls) for known, _ in found]
             columns = (
                 "device",
                 "spent_today",
@@ -58,9 +58,10 @@ def leaks(
             return
         known = home.by_id[device]
         sent = home.manifest_of(known)
-        document = _overview(state, known, reader.leaks(device, DAYS))
+        polls = reader.polls(device, DAYS)
+        document = _overview(state, known, reader.leaks(device, DAYS), polls)
         document["types"] = [] if sent is None else [_type(state, reader, known, sent, declared) for declared in _types(sent)]
-        document["days"] = [_day(row) for row in reader.leaks(device, DAYS)] + [_polls(row) for row in reader.polls(device, DAYS)]
+        document["days"] = [_day(row) for row in reader.leaks(device, DAYS)] + [_polls(row) for row in polls]
     if as_json:
         show((), [document], as_json)
     else:
@@ -114,9 +115,10 @@ def _most_a_day(declared: MessageType, allowed: Allowance) -> float:
     return sum(field.most for field in fields(declared.schema)) * declared.rate * 24 + a_day(declared.rate, allowed.slot_ms)
 
 
-def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, Any]:
+def _overview(state: State, device: Device, days: list[LeakDay], polls: list[PollDay]) -> dict[str, Any]:
     today = max((row.day for row in days), default=-1)
-    if today < time.time_ns() // (86_400 * 10**9):
+    now = time.time_ns() // (86_400 * 10**9)
+    if today < now:
         today = -1  # nothing was sent today by anybody
     rows = [row for row in days if row.device == device.id and row.day == today]
     manifest = state.registry.current().manifest_of(device)
@@ -130,7 +132,8 @@ def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, An
         "left": max(allowed.budget - used, 0),
         "messages_today": sum(row.spent.messages for row in rows),
         "timing_today": round(sum(row.spent.presence for row in rows)),
-        "answers_today": sum(row.spent.answer_bits for row in rows),
+        "answers_today": sum(row.spent.answer_bits for row in rows)
+        + sum(row.bits for row in polls if row.device == device.id and row.day == now),
         "most_in_a_day": round(sum(_most_a_day(one, allowance(state.config.leaks, device, one.rate)) for one in declared)),
     }
 

@@ -60,6 +60,7 @@ class Box:
     sent: float = 0.0  # when that was (monotonic)
     plans: dict[int, bool] = field(default_factory=dict)  # by day: whether it is on disk
     asked: Asked | None = None  # not written yet
+    last: tuple[int, int] = (0, -1)  # status and reason of the last answer
     size: dict[int, int] = field(default_factory=dict)  # bytes that came, by day
 
 
@@ -153,6 +154,7 @@ class Inbox:
         except RegistryError as error:
             if self._boxes:
                 log.error("no vendor is asked for what it has: %s", error)
+            self._write_counts()
             self._boxes, self._used, self._seen = {}, None, None
             return
         if home is not self._used:
@@ -205,8 +207,7 @@ class Inbox:
         created = due // 10**9 // 60 * 60
         place = box.place
         if box.asked is not None and box.asked.day != day:
-            self._record(box.asked)
-            box.asked = None
+            self._write_count(box)
         if box.asked is None:
             box.asked = Asked(place, day, due, due)
         box.asked.last = due
@@ -224,8 +225,7 @@ class Inbox:
             log.error("the courier said of %s what no vendor can answer", box.place.host)
             self._failed(box)
             return
-        if box.asked is not None:
-            box.asked.status, box.asked.reason = message.status, message.reason
+        box.last = (message.status, message.reason)
         if message.status in NONE_HERE:
             box.rest = self._wall() + REST_SECONDS * 10**9
         elif message.original:
@@ -290,9 +290,13 @@ class Inbox:
 
     def _write_counts(self) -> None:
         for box in self._boxes.values():
-            if box.asked is not None:
-                self._record(box.asked)
-                box.asked = None
+            self._write_count(box)
+
+    def _write_count(self, box: Box) -> None:
+        if box.asked is not None:
+            box.asked.status, box.asked.reason = box.last
+            self._record(box.asked)
+            box.asked = None
 
     def _tend(self) -> None:
         now = time.monotonic()

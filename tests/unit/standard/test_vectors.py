@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.door.inbox import is_inbox, received_of
 from gateway.door.request import message_type
 from gateway.http1 import Limits, RequestParser, Violation
 from gateway.reasons import Reason
@@ -99,6 +100,20 @@ def test_requests(vector: dict[str, Any], file: dict[str, Any], piece: int) -> N
         assert (violation.reason.label, violation.status) == (vector["verdict"], vector.get("status"))
     else:
         assert (vector["verdict"], vector.get("type")) == ("accepted", taken)
+
+
+@pytest.mark.parametrize(("vector", "file"), vectors("inbox-request"))
+def test_questions_for_an_inbox(vector: dict[str, Any], file: dict[str, Any]) -> None:
+    del file
+    try:
+        request = RequestParser(Limits()).feed(vector["stream"].encode())
+        assert request is not None
+        assert is_inbox(request) or message_type(request, SERVER_NAME)
+        received = received_of(request, SERVER_NAME)
+    except Violation as violation:
+        assert (violation.reason.label, violation.status) == (vector["verdict"], vector["status"])
+    else:
+        assert (vector["verdict"], vector["received"]) == ("accepted", received)
 
 
 @pytest.mark.parametrize(("vector", "file"), vectors("manifest"))
