@@ -58,6 +58,7 @@ class Box:
     failures: int = 0
     out: str = ""  # the question at the courier
     sent: float = 0.0  # when that was (monotonic)
+    day: int = 0  # whose schedule had it
     plans: dict[int, bool] = field(default_factory=dict)  # by day: whether it is on disk
     asked: Asked | None = None  # not written yet
     last: tuple[int, int] = (0, -1)  # status and reason of the last answer
@@ -203,7 +204,7 @@ class Inbox:
             or out >= MOST_OUT
         ):
             return
-        box.out, box.sent = secrets.token_hex(16), time.monotonic()
+        box.out, box.sent, box.day = secrets.token_hex(16), time.monotonic(), day
         created = due // 10**9 // 60 * 60
         place = box.place
         if box.asked is not None and box.asked.day != day:
@@ -230,7 +231,7 @@ class Inbox:
             box.rest = self._wall() + REST_SECONDS * 10**9
         elif message.original:
             box.out = BUSY
-            self._record(Arrived(box.place, self._wall() // DAY, message, box.received))
+            self._record(Arrived(box.place, box.day, message, box.received))
         elif message.reason == -1:
             box.failures = 0
         else:
