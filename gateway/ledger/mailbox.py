@@ -62,6 +62,9 @@ class Scribe(Protocol):
     def record(self, line: Line) -> int:
         """The record's seq; 0 where there is no room."""
 
+    def freed(self, seq: int) -> None:
+        """The record ``seq`` waits no more, and may make room one day."""
+
     def heard(self, device: str, type_: str, bits: int) -> None:
         """Count what a vendor could tell a device."""
 
@@ -240,6 +243,7 @@ class End:
             if gone.rowcount:  # it may have ended meanwhile
                 place = Place(entry.device, entry.pair, entry.vendor, entry.host)
                 detail = self.detail[:DETAIL]
+                scribe.freed(entry.seq)
                 scribe.record(Line(END, entry.id, place, entry.type, reason=self.reason, detail=detail, needed=True))
         self.kept = True
 

@@ -95,6 +95,10 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 asked INTEGER NOT NULL DEFAULT 0, status INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT -1,
                 occupied INTEGER NOT NULL DEFAULT 0, entries INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
                 PRIMARY KEY (day, pair, host)) STRICT, WITHOUT ROWID""",
+            "CREATE UNIQUE INDEX inbox_seq ON inbox (seq)",
+            """CREATE TRIGGER records_wait BEFORE DELETE ON records
+                WHEN EXISTS (SELECT 1 FROM inbox WHERE seq = OLD.seq)
+                BEGIN SELECT RAISE(ABORT, 'a record of what waits for its device is never deleted'); END""",
         ),
     ),
 )

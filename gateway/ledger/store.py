@@ -156,6 +156,7 @@ class _Draft:
     day: int
     at: int
     room: int
+    freed: int = _MAX_INT  # the first record that waited and no longer does
     records: list[tuple[object, ...]] = field(default_factory=list)
     outbox: list[tuple[object, ...]] = field(default_factory=list)
     usage: dict[str, _Usage] = field(default_factory=dict)
@@ -401,6 +402,7 @@ class Store:
             note.seq = seq
         for answer in batch.answers:
             self._settled = min(self._settled, answer.seq - 1)  # that message may go now
+        self._settled = min(self._settled, draft.freed - 1)
         self._usage.update(draft.usage)
         self._leaks.update(draft.leaks)
         self._attempt_rows.update(draft.attempt_rows)
@@ -661,6 +663,9 @@ class _Scribe:
             draft, line.kind, line.id, place.device, place.vendor, place.host, line.type, draft.at, draft.at,
             line.original, line.outgoing, line.status, line.reason, line.detail, pointers,
         )  # fmt: skip
+
+    def freed(self, seq: int) -> None:
+        self.draft.freed = min(self.draft.freed, seq)
 
     def heard(self, device: str, type_: str, bits: int) -> None:
         leaks.heard(self.store._account(self.draft, device), type_, bits)
