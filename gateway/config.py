@@ -291,6 +291,7 @@ class Door(Section, frozen=True, kw_only=True):
     handshake_seconds: Annotated[float, Meta(gt=0, le=60, description="time for a TLS handshake")] = 10.0
     request_seconds: Annotated[float, Meta(gt=0, le=120, description="time from a request's first byte to its last")] = 15.0
     idle_seconds: Annotated[float, Meta(gt=0, le=3600, description="time between requests")] = 120.0
+    inbox_per_hour: Annotated[Positive, Meta(description="how often a device may ask for its inbox, per hour and host")] = 720
     certificate_days: Annotated[
         int, Meta(ge=1, le=398, description="how long a certificate from enrolment lasts; devices renew theirs by themselves")
     ] = 30
@@ -343,6 +344,9 @@ class Courier(Section, frozen=True, kw_only=True):
     firmware_bytes: Annotated[
         int, Meta(ge=1_048_576, description="size of all software kept for devices; the oldest that none has now makes room")
     ] = 256 * 1024 * 1024
+    inbox_seconds: Annotated[
+        float, Meta(ge=0, le=86_400, description="how often vendor hosts are asked for what they have for a device; 0: never")
+    ] = 60.0
 
 
 class Config(Section, frozen=True, kw_only=True):

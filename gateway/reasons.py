@@ -134,6 +134,13 @@ class Reason(Enum):
     FIRMWARE_ROOM = (178, "firmware-room", "no room to keep the software")
     FIRMWARE_RATE = (179, "firmware-rate", "asked for its software too often")
 
+    # The inbox: what vendors send to devices.
+    INBOX_FULL = (171, "inbox-full", "made room for newer messages from its vendor, for the device did not fetch it")
+    INBOX_EXPIRED = (172, "inbox-expired", "the device did not fetch it for so long that it was given up")
+    INBOX_WITHDRAWN = (173, "inbox-withdrawn", "the owner withdrew the device or its manifest before the device had fetched it")
+    INBOX_RECEIVED = (174, "inbox-received", "said that it received a message that it was never given")
+    INBOX_RATE = (175, "inbox-rate", "asked for its inbox too often")
+
     def __init__(self, code: int, label: str, words: str) -> None:
         self.code = code
         self.label = label

@@ -21,6 +21,7 @@ from gateway.cli import (
     devices,
     doctor,
     firmware,
+    inbox,
     judging,
     leaks,
     manifests,
@@ -52,6 +53,7 @@ app.command("messages")(traffic.messages)
 app.command("capture")(capturing.capture)
 app.add_typer(capturing.keys_app, name="keys")
 app.command("drops")(traffic.drops)
+app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
 devices.app.command("budget")(leaks.budget)

@@ -16,7 +16,7 @@ from gateway.allowance import Allowance, allowance
 from gateway.cli.output import Json, console, plain, show
 from gateway.cli.state import State
 from gateway.config import Leaks
-from gateway.ledger.reader import LeakDay, Reader
+from gateway.ledger.reader import LeakDay, PollDay, Reader
 from gateway.registry import Device
 from gateway.standard.explain import fields, spent
 from gateway.standard.manifest import Direction, Manifest, MessageType
@@ -43,8 +43,8 @@ def leaks(
     found = [(known, manifest) for known in home.registry.devices if (manifest := home.manifest_of(known)) is not None]
     with Reader(state.config.paths.ledger) as reader:
         if device is None:
-            days = reader.leaks(days=DAYS)
-            rows = [_overview(state, known, days) for known, _ in found]
+            days, polls = reader.leaks(days=DAYS), reader.polls(days=DAYS)
+            rows = [_overview(state, known, days, polls) for known, _ in found]
             columns = (
                 "device",
                 "spent_today",
@@ -59,9 +59,10 @@ def leaks(
             return
         known = home.by_id[device]
         sent = home.manifest_of(known)
-        document = _overview(state, known, reader.leaks(device, DAYS))
+        polls = reader.polls(device, DAYS)
+        document = _overview(state, known, reader.leaks(device, DAYS), polls)
         document["types"] = [] if sent is None else [_type(state, reader, known, sent, declared) for declared in _types(sent)]
-        document["days"] = [_day(row) for row in reader.leaks(device, DAYS)]
+        document["days"] = [_day(row) for row in reader.leaks(device, DAYS)] + [_polls(row) for row in polls]
     if as_json:
         show((), [document], as_json)
     else:
@@ -132,9 +133,10 @@ def over_budget(leaks: Leaks, device: Device, manifest: Manifest) -> str:
     )
 
 
-def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, Any]:
+def _overview(state: State, device: Device, days: list[LeakDay], polls: list[PollDay]) -> dict[str, Any]:
     today = max((row.day for row in days), default=-1)
-    if today < time.time_ns() // (86_400 * 10**9):
+    now = time.time_ns() // (86_400 * 10**9)
+    if today < now:
         today = -1  # nothing was sent today by anybody
     rows = [row for row in days if row.device == device.id and row.day == today]
     manifest = state.registry.current().manifest_of(device)
@@ -147,7 +149,8 @@ def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, An
         "left": max(allowed.budget - used, 0),
         "messages_today": sum(row.spent.messages for row in rows),
         "timing_today": round(sum(row.spent.presence for row in rows)),
-        "answers_today": sum(row.spent.answer_bits for row in rows),
+        "answers_today": sum(row.spent.answer_bits for row in rows)
+        + sum(row.bits for row in polls if row.device == device.id and row.day == now),
         "most_in_a_day": 0 if manifest is None else most_a_day(state.config.leaks, device, manifest),
     }
 
@@ -205,6 +208,20 @@ def _day(row: LeakDay) -> dict[str, Any]:
         "in_timing": round(row.spent.presence),
         "answers": row.spent.answers,
         "answer_bits": row.spent.answer_bits,
+    }
+
+
+def _polls(row: PollDay) -> dict[str, Any]:
+    """What a vendor could tell the device by when it sent how many entries; the entries stand in their types' rows."""
+    return {
+        "day": time.strftime("%Y-%m-%d", time.gmtime(row.day * 86_400)),
+        "type": f"(inbox at {row.host})",
+        "messages": 0,
+        "bits": 0,
+        "in_values": 0,
+        "in_timing": 0,
+        "answers": row.asked,
+        "answer_bits": row.bits,
     }
 
 

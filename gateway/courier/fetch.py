@@ -92,9 +92,26 @@ class Fetcher:
             request = render_request("GET", parts.path or "/", host, (("Accept", accept), ("User-Agent", USER_AGENT)), b"")
         except ValueError as error:
             raise Refused(Reason.MANIFEST_URL, str(error)) from None
+        status, found = await self._over_one(host, request, seconds, read)
+        if status != 200:
+            elsewhere = "; redirects are not followed: ask the vendor for the true place" if status // 100 == 3 else ""
+            raise Refused(Reason.VENDOR_ANSWER, f"{host} answered {status}{elsewhere}", status)
+        return found
+
+    async def exchange(self, host: str, request: bytes, most: int) -> Response:
+        """The answer to one GET, whatever its status. ``most``: bytes of content. Raises Refused."""
+
+        async def read(reader: asyncio.StreamReader) -> tuple[int, Response]:
+            response = await _answer(reader, replace(self.limits, body_bytes=most))
+            return response.status, response
+
+        return (await self._over_one(host, request, self.seconds, read))[1]
+
+    async def _over_one[T](self, host: str, request: bytes, seconds: float, read: Read[T]) -> tuple[int, T]:
+        """One request on a connection of its own. Raises Refused."""
         try:
             async with asyncio.timeout(seconds):
-                status, found = await self._exchange(host, request, read)
+                return await self._exchange(host, request, read)
         except ForbiddenAddress as error:
             raise Refused(Reason.VENDOR_ADDRESS, str(error)) from None
         except ssl.SSLError as error:
@@ -105,10 +122,6 @@ class Fetcher:
             raise Refused(Reason.VENDOR_UNREACHABLE, f"{host}: no whole answer within {seconds:g} s") from None
         except OSError as error:
             raise Refused(Reason.VENDOR_UNREACHABLE, str(error) or type(error).__name__) from None
-        if status != 200:
-            elsewhere = "; redirects are not followed: ask the vendor for the true place" if status // 100 == 3 else ""
-            raise Refused(Reason.VENDOR_ANSWER, f"{host} answered {status}{elsewhere}", status)
-        return found
 
     async def _exchange[T](self, host: str, request: bytes, read: Read[T]) -> tuple[int, T]:
         """Send to the first address that answers. Raises OSError, Violation."""

@@ -22,6 +22,7 @@ from gateway import service
 from gateway.config import Config
 from gateway.courier import firmware
 from gateway.courier.fetch import Fetcher
+from gateway.courier.inbox import Poller
 from gateway.courier.job import Job, job_for
 from gateway.courier.keys import Keys, KeyUnusable
 from gateway.courier.pair import Pair, Terms
@@ -34,7 +35,7 @@ from gateway.http1.response import Response
 from gateway.http1.violation import Limits
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Fetch, Status
+from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Fetch, Poll, Status
 from gateway.notifying import notify
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryError, RegistryFile
@@ -75,6 +76,7 @@ class Courier:
         vault = Vault(config.paths.firmware, courier.firmware_bytes, config.ledger.disk_reserve)
         self._images = firmware.Images(self._fetcher, vault, courier.firmware_seconds)
         self._images.start()
+        self._poller = Poller(self._registry, self._keys, self._fetcher, courier.max_answer)
         self._fetching: set[asyncio.Task[None]] = set()
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._ledger: Channel | None = None
@@ -82,7 +84,7 @@ class Courier:
 
     def channel(self) -> Channel:
         """A new link to the ledger."""
-        return Channel(Deliver | Fetch, self._receive, self._lost, self._made)
+        return Channel(Deliver | Fetch | Poll, self._receive, self._lost, self._made)
 
     def asked(self, channel: Channel, message: AskStatus) -> None:
         """Root asks how it goes."""
@@ -150,16 +152,19 @@ class Courier:
             self._ledger.send(message)
 
     def _receive(self, channel: Channel, message: Any) -> None:
-        if isinstance(message, Fetch):
+        if isinstance(message, Fetch | Poll):
             task = asyncio.get_running_loop().create_task(self._fetch(channel, message))
             self._fetching.add(task)
             task.add_done_callback(self._fetching.discard)
         else:
             self._deliver(message)
 
-    async def _fetch(self, channel: Channel, asked: Fetch) -> None:
-        work = self._images if asked.kind == firmware.KIND else self._fetcher
-        channel.send(await work.fetch(asked))
+    async def _fetch(self, channel: Channel, asked: Fetch | Poll) -> None:
+        if isinstance(asked, Poll):
+            channel.send(await self._poller.poll(asked))
+        else:
+            work = self._images if asked.kind == firmware.KIND else self._fetcher
+            channel.send(await work.fetch(asked))
 
     def _deliver(self, deliver: Deliver) -> None:
         permit = self._permitted(deliver)

@@ -22,6 +22,7 @@ from gateway.door.checks import Peer, Target, check_device, check_hello, check_p
 from gateway.door.firmware import RETRY_AFTER as FIRMWARE_RETRY_AFTER
 from gateway.door.firmware import TYPE as FIRMWARE_TYPE
 from gateway.door.firmware import Shelf
+from gateway.door.inbox import Mailbox, is_inbox, received_of
 from gateway.door.layer import Reply
 from gateway.door.ledger import LedgerLink
 from gateway.door.rates import Rates
@@ -30,7 +31,8 @@ from gateway.http1 import Request, Violation
 from gateway.ipc.messages import Outcome, Refused, Submit
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryFile
-from gateway.standard.envelope import outgoing, sent_at
+from gateway.standard.envelope import MEDIA_TYPE, outgoing, sent_at
+from gateway.standard.inbox import TYPE as INBOX
 from gateway.standard.judge import Judge
 from gateway.standard.manifest import Manifest
 from gateway.standard.problem import PROBLEM_MEDIA_TYPE, problem, status_for
@@ -47,6 +49,7 @@ RETRY_AFTER = {
     Reason.RECORD_FULL: "60",
     Reason.LEAK_BUDGET: "3600",
     Reason.FIRMWARE_RATE: FIRMWARE_RETRY_AFTER,
+    Reason.INBOX_RATE: "10",
 }
 TOLD = {
     Reason.LEAK_BUDGET: "the owner's budget for this device and day is spent; send less often, coarser or fewer values, "
@@ -93,6 +96,7 @@ class Desk:
         self._now = now
         self._wait_ms = int(settings.answer_wait_seconds * 1000)
         self._judges: dict[str, Judge] = {}
+        self._mailbox = Mailbox(ledger, self._rates, settings.inbox_per_hour, settings.max_depth)
         self.messages = 0
 
     def welcome(self, guest: Guest) -> Home | Reason:
@@ -123,11 +127,15 @@ class Desk:
             return home
         if self._shelf.asked(request):
             return self._software(home, guest, request, done)
+        asks = is_inbox(request)
         try:
-            type_ = message_type(request, guest.host)
+            type_ = INBOX if asks else message_type(request, guest.host)
+            received = received_of(request, guest.host) if asks else 0
         except Violation as violation:
             return self.violated(guest, violation, request.body)
         try:
+            if asks:
+                return self._asked(home, guest, received, done)
             return self._judged(home, guest, type_, request.body, done)
         except Refusal as refusal:
             return self._refused(guest, type_, refusal.reason, refusal.detail, pointers=refusal.pointers, body=request.body)
@@ -204,6 +212,24 @@ class Desk:
         if not self._ledger.submit(submit, decided):
             return _problem(Reason.LEDGER_UNAVAILABLE, "nothing leaves unrecorded; try again later")
         self.messages += 1
+        return None
+
+    def _asked(self, home: Home, guest: Guest, received: int, done: Callable[[Reply], None]) -> Reply | None:
+        """What waits for a device at one host of its manifest."""
+        device = home.by_id[guest.device]
+        manifest = home.manifest_of(device)
+        if manifest is None:
+            raise Refusal(Reason.TYPE_UNKNOWN, "this device has no approved manifest")
+
+        def told(found: bytes | Refusal) -> None:
+            if isinstance(found, Refusal):
+                done(self._refused(guest, INBOX, found.reason, found.detail, body=b""))
+            else:
+                headers = (("content-type", MEDIA_TYPE),) if found else ()
+                done(Reply(200 if found else 204, headers, found))
+
+        if not self._mailbox.ask(device, guest.host, manifest, received, told):
+            return _problem(Reason.LEDGER_UNAVAILABLE, "what waits cannot be read now; try again later")
         return None
 
     def _reply(self, identifier: str, outcome: Outcome | None) -> Reply:

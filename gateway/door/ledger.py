@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.ipc.channel import Channel, keep_connected
 from gateway.ipc.handouts import HandedOut, Handout
-from gateway.ipc.messages import Attempt, LedgerToDoor, Outcome, Refused, Submit
+from gateway.ipc.messages import AskInbox, Attempt, EntryRefused, InboxAnswer, LedgerToDoor, Outcome, Refused, Submit
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ GRACE_SECONDS = 10.0  # beyond the wait that the ledger was given
 SWEEP_SECONDS = 1.0
 
 Done = Callable[[Outcome | None], None]
+Told = Callable[[InboxAnswer | None], None]
 
 
 class LedgerLink:
@@ -30,6 +31,7 @@ class LedgerLink:
         self._path = path
         self._channel: Channel | None = None
         self._waiting: dict[int, tuple[float, Done]] = {}
+        self._asking: dict[int, tuple[float, Told]] = {}
         self._last = 0
         self._loop = asyncio.get_running_loop()
 
@@ -60,7 +62,15 @@ class LedgerLink:
         self._channel.send(message)
         return True
 
-    def tell(self, message: Refused | Attempt | HandedOut) -> bool:
+    def ask(self, message: AskInbox, told: Told) -> bool:
+        """As ``submit``, for what waits for a device."""
+        if not self.up or self._channel is None or len(self._asking) >= MAX_WAITING:
+            return False
+        self._asking[message.ref] = (self._loop.time() + GRACE_SECONDS, told)
+        self._channel.send(message)
+        return True
+
+    def tell(self, message: Refused | Attempt | HandedOut | EntryRefused) -> bool:
         """Hand over what needs no answer; False where the ledger cannot take it now."""
         if self._channel is None or not self._channel.open or self._channel.congested:
             return False
@@ -77,10 +87,18 @@ class LedgerLink:
         if self._channel is channel:
             self._channel = None
         waiting, self._waiting = self._waiting, {}
+        asking, self._asking = self._asking, {}
         for _deadline, done in waiting.values():
             done(None)
+        for _deadline, told in asking.values():
+            told(None)
 
-    def _receive(self, _channel: Channel, message: Outcome) -> None:
+    def _receive(self, _channel: Channel, message: Outcome | InboxAnswer) -> None:
+        if isinstance(message, InboxAnswer):
+            asking = self._asking.pop(message.ref, None)
+            if asking is not None:
+                asking[1](message)
+            return
         waiting = self._waiting.pop(message.ref, None)
         if waiting is not None:
             waiting[1](message)
@@ -98,3 +116,7 @@ class LedgerLink:
                 del self._waiting[ref]
                 log.error("the ledger did not answer in time")
                 done(None)
+            for ref, (_, told) in [item for item in self._asking.items() if item[1][0] <= now]:
+                del self._asking[ref]
+                log.error("the ledger did not say in time what waits")
+                told(None)

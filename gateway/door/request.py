@@ -20,7 +20,7 @@ def message_type(request: Request, host: str) -> str:
     """The type of the message in ``request``, which came over TLS for ``host`` (lower case). Raises Violation."""
     check_host(request, host)
     if request.method != "POST":
-        raise Violation(Reason.HTTP_METHOD, 405, "messages are sent with POST")
+        raise Violation(Reason.HTTP_METHOD, 405, "messages are sent with POST; GET asks for the inbox, and for nothing else")
     try:
         name = type_of_target(request.target)
     except Refusal as refusal:

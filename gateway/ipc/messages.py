@@ -68,7 +68,28 @@ class Counters(Message, frozen=True, array_like=True):
     rows: tuple[tuple[str, int, int, int], ...]
 
 
-ToLedger = Submit | Refused | Attempt | Counters
+class AskInbox(Message, frozen=True, array_like=True):
+    """A device asks for what waits for it. Answered by exactly one InboxAnswer."""
+
+    ref: int
+    device: str
+    pair: str  # its pseudonym: what came for another pair is not its
+    host: str
+    received: int  # the gateway's number that it received last, and all before; 0: nothing to acknowledge
+
+
+class EntryRefused(Message, frozen=True, array_like=True):
+    """What waited does not conform to the manifest that is in force now, to be recorded; no answer."""
+
+    device: str
+    pair: str
+    host: str
+    number: int
+    reason: int
+    detail: str
+
+
+ToLedger = Submit | Refused | Attempt | Counters | AskInbox | EntryRefused
 
 
 # --- ledger -> door -----------------------------------------------------------------------------------------------
@@ -89,7 +110,16 @@ class Outcome(Message, frozen=True, array_like=True):
     reason: int  # Reason code where kind is "refused" or the vendor refused; otherwise -1
 
 
-LedgerToDoor = Outcome
+class InboxAnswer(Message, frozen=True, array_like=True):
+    """``entries``: the gateway's number and the canonical entry (``payload``, ``type``), oldest first; ``reason``: -1, or why
+    there are none."""
+
+    ref: int
+    reason: int
+    entries: tuple[tuple[int, bytes], ...]
+
+
+LedgerToDoor = Outcome | InboxAnswer
 
 
 # --- ledger <-> courier -------------------------------------------------------------------------------------------
@@ -147,8 +177,43 @@ class Fetched(Message, frozen=True, array_like=True):
     body: bytes
 
 
-LedgerToCourier = Deliver | Fetch
-CourierToLedger = Delivered | Deferred | Fetched
+class Poll(Message, frozen=True, array_like=True):
+    """A question for a device's inbox that the schedule on disk has. Answered by exactly one Polled."""
+
+    id: str
+    device: str
+    pair: str  # the pseudonym in whose name it is asked
+    host: str
+    received: int  # the highest of the vendor's numbers on disk, 0: none
+    created: int  # the whole minute in which the schedule has it, seconds since the epoch
+
+
+class PolledEntry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One entry of an inbox, judged. ``reason``: -1 where ``body`` (canonical ``payload`` and ``type``) may go to the device."""
+
+    seq: int  # the vendor's
+    type: str
+    reason: int
+    detail: str
+    pointers: tuple[str, ...]
+    body: bytes
+    bits: int  # what it could carry to the device
+
+
+class Polled(Message, frozen=True, array_like=True):
+    """What came of a Poll. ``reason``: -1 where the vendor host had ``entries`` or nothing; ``original``: its content."""
+
+    id: str
+    status: int  # the vendor's HTTP status, 0 where there is none
+    reason: int
+    detail: str
+    retry_after: int  # seconds that the vendor asked for, 0: none
+    original: bytes
+    entries: tuple[PolledEntry, ...]
+
+
+LedgerToCourier = Deliver | Fetch | Poll
+CourierToLedger = Delivered | Deferred | Fetched | Polled
 
 
 # --- the owner's command -> ledger --------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import msgspec
 GENESIS = bytes(32)
 FIELDS = (
     "seq",  # int, from 1, without gaps
-    "kind",  # text: "message", "answer" or "refusal"
+    "kind",  # text: "message", "answer" or "refusal"; "fetch", "fetched"; "inbox", "inbox-…" (mailbox.py)
     "id",  # text: the message id; empty for a refusal
     "device",  # text
     "vendor",  # text

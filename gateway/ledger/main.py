@@ -25,13 +25,16 @@ from gateway.ipc.channel import Channel
 from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import (
     AskFetch,
+    AskInbox,
     AskStatus,
     Attempt,
     Counters,
     Deferred,
     Deliver,
     Delivered,
+    EntryRefused,
     Fetched,
+    Polled,
     Refused,
     Status,
     Submit,
@@ -40,6 +43,8 @@ from gateway.ipc.messages import (
 from gateway.ledger import answers
 from gateway.ledger.fetching import Fetches
 from gateway.ledger.handouts import Handouts
+from gateway.ledger.inbox import Inbox
+from gateway.ledger.mailbox import Work
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
 from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
@@ -47,6 +52,7 @@ from gateway.ledger.telling import Tellings
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
+from gateway.registry import RegistryFile
 from gateway.standard.slots import slot_start
 
 log = logging.getLogger(__name__)
@@ -61,13 +67,14 @@ SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
 COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
-FromDoor = Submit | Refused | Attempt | Handout | HandedOut
-Incoming = FromDoor | Counters | Delivered | Deferred | Fetched | AskFetch | Told | AskStatus
+FromDoor = Submit | Refused | Attempt | Handout | HandedOut | AskInbox | EntryRefused
+FromCourier = Delivered | Deferred | Fetched | Polled
+Incoming = FromDoor | FromCourier | Counters | AskFetch | Told | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
-    "door": (Submit, Refused, Attempt, Handout, HandedOut),
+    "door": (Submit, Refused, Attempt, Handout, HandedOut, AskInbox, EntryRefused),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
-    "courier": (Delivered, Deferred, Fetched),
+    "courier": (Delivered, Deferred, Fetched, Polled),
     "root": (Submit, Refused, Attempt, Counters, AskFetch, Told, AskStatus),  # steering runs as root
 }
 
@@ -94,7 +101,7 @@ class Pending:
     def urgent(self) -> bool:
         """Whether somebody waits for it."""
         batch = self.batch
-        return bool(batch.submits or batch.answers or batch.refusals or batch.notes)
+        return bool(batch.submits or batch.answers or batch.refusals or batch.notes or batch.mail)
 
     @property
     def full(self) -> bool:
@@ -119,6 +126,16 @@ class Ledger:
         self._fetches = Fetches()
         self._tellings = Tellings()
         self._handouts = Handouts()
+        self._inbox = Inbox(
+            RegistryFile(config.paths.registry),
+            store,
+            self._writer,
+            self._mail,
+            lambda: self._courier,
+            seconds=config.courier.inbox_seconds,
+            keep_seconds=config.courier.give_up_seconds,
+            answer_seconds=config.courier.connect_seconds + config.courier.answer_seconds + SPARE_SECONDS,
+        )
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
         self._courier: Channel | None = None
@@ -143,10 +160,12 @@ class Ledger:
         for host, number in hosts.items():
             self._schedule.queued(host, number)
         self._writer.start()
+        self._inbox.start()
         self._arm(IDLE_SWEEP_SECONDS)
 
     async def stop(self) -> None:
         """Commit what came, tell who waits, end."""
+        self._inbox.stop()
         self._flush()
         await self._idle.wait()
         for timer in (self._timer, self._release):
@@ -192,6 +211,7 @@ class Ledger:
     def _courier_gone(self) -> None:
         self._schedule.courier_lost()
         self._fetches.courier_lost()
+        self._inbox.courier_lost()
         for id in list(self._waiters):
             flight = self._schedule.flights.get(id)
             if flight is None or not flight.answered:
@@ -240,6 +260,11 @@ class Ledger:
                 self._note(self._handouts.begin(channel, message))
             case HandedOut():
                 self._note(self._handouts.end(channel, message))
+            case AskInbox() | EntryRefused():
+                self._inbox.asked(channel, message)
+            case Polled():
+                if channel is self._courier:
+                    self._inbox.polled(message)
             case AskStatus():
                 channel.send(self.status())
         if pending.full:
@@ -251,6 +276,11 @@ class Ledger:
             self._pending.batch.notes.append(note)
             self._pending.size += len(note.original) + len(note.outgoing)
             self._wake()
+
+    def _mail(self, work: Work) -> None:
+        self._pending.batch.mail.append(work)
+        self._pending.size += work.cost
+        self._wake()
 
     def _tally(self, key: AttemptKey, count: int, first: int, last: int) -> None:
         tallies = self._pending.batch.attempts
@@ -311,6 +341,8 @@ class Ledger:
                 self._fetches.recorded(note, self._courier)
                 self._tellings.recorded(note)
                 self._handouts.recorded(note)
+            for work in batch.mail:
+                self._inbox.recorded(work)
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -389,6 +421,9 @@ class Ledger:
             self._fetches.not_recorded(note)
             self._tellings.not_recorded(note)
             self._handouts.not_recorded(note)
+        for work in pending.batch.mail:
+            work.kept = False
+            self._inbox.recorded(work)
         now = time.monotonic()
         for flight, _ in pending.flights:
             if self._schedule.flights.get(flight.id) is flight:
@@ -607,6 +642,7 @@ class Ledger:
         facts["at the courier"] = str(len(schedule.flights))
         if over := sorted(device for device, day in self._over.items() if day == self._store.day):
             facts["leak budget spent"] = ", ".join(over[:16]) + (", …" if len(over) > 16 else "")
+        facts |= {name: str(number) for name, number in self._inbox.counts.items()}
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
         if self.fault:

@@ -75,6 +75,32 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 answers INTEGER NOT NULL, answer_bits INTEGER NOT NULL, PRIMARY KEY (day, device, type)) STRICT, WITHOUT ROWID""",
         ),
     ),
+    (
+        "0006-inbox",
+        (
+            # What waits for a device, from its record's commit until the commit of its end. ``id``: of both records.
+            """CREATE TABLE inbox (
+                pair TEXT NOT NULL, host TEXT NOT NULL, number INTEGER NOT NULL, device TEXT NOT NULL, vendor TEXT NOT NULL,
+                type TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL,
+                PRIMARY KEY (pair, host, number)) STRICT, WITHOUT ROWID""",
+            # received: the vendor's highest number on record; number: the last one of ours.
+            """CREATE TABLE inbox_pairs (
+                pair TEXT NOT NULL, host TEXT NOT NULL, received INTEGER NOT NULL, number INTEGER NOT NULL,
+                PRIMARY KEY (pair, host)) STRICT, WITHOUT ROWID""",
+            # The schedule of a day, there before its first question leaves, and what came of it. first, last, at: ns since the
+            # epoch; period, phase: ns.
+            """CREATE TABLE polls (
+                day INTEGER NOT NULL, pair TEXT NOT NULL, host TEXT NOT NULL, device TEXT NOT NULL, period INTEGER NOT NULL,
+                phase INTEGER NOT NULL, "first" INTEGER NOT NULL DEFAULT 0, "last" INTEGER NOT NULL DEFAULT 0,
+                asked INTEGER NOT NULL DEFAULT 0, status INTEGER NOT NULL DEFAULT 0, reason INTEGER NOT NULL DEFAULT -1,
+                occupied INTEGER NOT NULL DEFAULT 0, entries INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+                PRIMARY KEY (day, pair, host)) STRICT, WITHOUT ROWID""",
+            "CREATE UNIQUE INDEX inbox_seq ON inbox (seq)",
+            """CREATE TRIGGER records_wait BEFORE DELETE ON records
+                WHEN EXISTS (SELECT 1 FROM inbox WHERE seq = OLD.seq)
+                BEGIN SELECT RAISE(ABORT, 'a record of what waits for its device is never deleted'); END""",
+        ),
+    ),
 )
 
 

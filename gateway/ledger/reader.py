@@ -19,6 +19,8 @@ import msgspec
 from gateway.ledger.chain import FIELDS, GENESIS, link
 from gateway.ledger.leaks import COLUMNS, Spent, total
 from gateway.reasons import Reason
+from gateway.standard.bits import whole
+from gateway.standard.slots import presence
 
 
 class LedgerError(OSError):
@@ -62,6 +64,46 @@ class MessageRecord:
         if self.answer is None:
             return "waiting"
         return self.answer.reason.label if self.answer.reason else "delivered"
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRecord:
+    """What a vendor sent to a device. ``end``: None while it waits, and for what was refused at once."""
+
+    entry: Record
+    end: Record | None
+
+    @property
+    def state(self) -> str:
+        """ "waiting", "taken", or the label of the reason why the device does not get it."""
+        last = self.end or self.entry
+        return last.reason.label if last.reason else "taken" if self.end else "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class PollDay:
+    """A day's questions for one inbox. ``first``, ``last``: ns since the epoch; ``period``: ns; ``status``, ``reason``: the last.
+
+    ``occupied``: questions that brought entries; ``entries``: of them, those that were for the device.
+    """
+
+    day: int
+    device: str
+    host: str
+    period: int
+    first: int
+    last: int
+    asked: int
+    status: int
+    reason: Reason | None
+    occupied: int
+    entries: int
+
+    @property
+    def bits(self) -> int:
+        """What the vendor could say by when it sent how many: one answer for each time in the schedule, whether asked or not."""
+        slots = max(self.asked, (self.last - self.first) // self.period + 1 if self.asked else 0, self.occupied)
+        return whole(presence(self.occupied, self.entries - self.occupied, slots)) if slots else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +265,24 @@ class Reader:
     def told(self, limit: int = 100) -> list[Record]:
         """What the owner did that had to be on record first, newest first."""
         return [_record(row) for row in self._all(_NEWEST, "owner", None, limit)]
+
+    def inbox(self, limit: int = 100, *, device: str | None = None) -> list[InboxRecord]:
+        """The newest of what vendors sent to devices, and what became of it."""
+        entries = [_record(row) for row in self._all(_NEWEST, "inbox", device, limit)]
+        ends = [self._all(_BY_ID, entry.id, "inbox-end") for entry in entries]
+        return [InboxRecord(entry, _record(end[0]) if end else None) for entry, end in zip(entries, ends, strict=True)]
+
+    def polls(self, device: str | None = None, days: int = 7) -> list[PollDay]:
+        """The questions for inboxes in the newest ``days`` days on record, newest first."""
+        if not self._has("polls"):
+            return []  # written by a version that asked nobody
+        rows = self._all(
+            'SELECT day, device, host, period, "first", "last", asked, status, reason, occupied, entries FROM polls'
+            " WHERE (?1 IS NULL OR device = ?1) AND day > (SELECT max(day) FROM polls) - ?2 ORDER BY day DESC, device, host",
+            device,
+            days,
+        )
+        return [PollDay(*(*row[:8], _reason(row[8]), *row[9:])) for row in rows]
 
     def refusal_counts(self, device: str | None = None) -> list[RefusalCount]:
         """How many refused messages were kept whole, by device and reason."""

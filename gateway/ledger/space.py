@@ -4,7 +4,7 @@ SQLite's file does not shrink: what is removed becomes free pages that new recor
 use, and its room is the smaller of what ``bytes_most`` leaves and what free pages and the disk (less its reserve) offer.
 
 A removed run of records leaves one row in ``removed``: first and last seq and the last one's hash, from which the chain goes
-on. This module must never remove a message that waits for its vendor, nor the newest record (the chain's head).
+on. This module must never remove a message that waits for its vendor or its device, nor the newest record (the chain's head).
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def remove(database: sqlite3.Connection, after: int, head: int) -> Removal:
     ``head``: the newest seq, which stays.
     """
     rows = database.execute(
-        "SELECT seq, hash, at, EXISTS (SELECT 1 FROM outbox o WHERE o.host = r.host AND o.seq = r.seq) FROM records r"
+        "SELECT seq, hash, at, EXISTS (SELECT 1 FROM outbox o WHERE o.host = r.host AND o.seq = r.seq)"
+        " OR EXISTS (SELECT 1 FROM inbox i WHERE i.seq = r.seq) FROM records r"
         " WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?",
         (after, head, RECORDS_AT_ONCE),
     ).fetchall()

@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Refused, Submit
-from gateway.ledger import leaks, space
+from gateway.ledger import leaks, mailbox, space
 from gateway.ledger.chain import GENESIS, Fields, link
 from gateway.ledger.migrations import migrate
 from gateway.reasons import Reason
@@ -122,6 +122,7 @@ class Batch:
     answers: list[Answer] = field(default_factory=list)
     deferrals: list[Deferral] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    mail: list[mailbox.Work] = field(default_factory=list)
     attempts: dict[AttemptKey, Tally] = field(default_factory=dict)
     counters: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
 
@@ -155,6 +156,7 @@ class _Draft:
     day: int
     at: int
     room: int
+    freed: int = _MAX_INT  # the first record that waited and no longer does
     records: list[tuple[object, ...]] = field(default_factory=list)
     outbox: list[tuple[object, ...]] = field(default_factory=list)
     usage: dict[str, _Usage] = field(default_factory=dict)
@@ -247,6 +249,7 @@ class Store:
         self._counter_devices = {device for (device,) in database.execute("SELECT DISTINCT device FROM counters")}
         oldest = self._clock() // _DAY - DAYS_KEPT
         database.execute("DELETE FROM days WHERE day < ?", (oldest,))
+        mailbox.forget_days(database, oldest + DAYS_KEPT)
         self._days.found(leaks.newest(database))
         self._leaks = leaks.load(database, self._days.day)
         self._settled = 0
@@ -356,6 +359,8 @@ class Store:
                 results += self._commit(part)
             except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError, UnicodeError):
                 results += [Reason.LEDGER_UNAVAILABLE for _ in part.submits]
+                for work in part.mail:
+                    work.kept = False
         return results
 
     def _commit(self, batch: Batch) -> list[int | Reason]:
@@ -375,6 +380,8 @@ class Store:
             for answer in batch.answers:
                 self._answer(draft, answer)
             noted = [self._note(draft, note) for note in batch.notes]
+            for work in batch.mail:
+                work.write(database, _Scribe(self, draft))
             self._write(database, draft, batch)
             database.execute("COMMIT")
         except (OSError, sqlite3.OperationalError, sqlite3.InternalError) as error:
@@ -395,6 +402,7 @@ class Store:
             note.seq = seq
         for answer in batch.answers:
             self._settled = min(self._settled, answer.seq - 1)  # that message may go now
+        self._settled = min(self._settled, draft.freed - 1)
         self._usage.update(draft.usage)
         self._leaks.update(draft.leaks)
         self._attempt_rows.update(draft.attempt_rows)
@@ -582,6 +590,10 @@ class Store:
 
     # --- reading back ---
 
+    def look[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``read`` finds in the open file, which it must not change. Raises StoreError."""
+        return self._read(read)
+
     def hosts(self) -> dict[str, int]:
         """How many committed messages wait, by host. Raises StoreError."""
         return self._read(lambda db: dict(db.execute("SELECT host, count(*) FROM outbox GROUP BY host")))
@@ -629,6 +641,36 @@ class Store:
             raise StoreError(f"{self.path}: {error}") from error
 
 
+@dataclass(slots=True)
+class _Scribe:
+    """``mailbox.Scribe`` for one transaction."""
+
+    store: Store
+    draft: _Draft
+
+    @property
+    def at(self) -> int:
+        return self.draft.at
+
+    def record(self, line: mailbox.Line) -> int:
+        draft, place, size = self.draft, line.place, len(line.original) + len(line.outgoing)
+        if line.needed:
+            draft.room -= space.cost(size)
+        elif not self.store._fits(draft, size):
+            return 0
+        pointers = msgspec.json.encode(line.pointers).decode() if line.pointers else ""
+        return self.store._chain(
+            draft, line.kind, line.id, place.device, place.vendor, place.host, line.type, draft.at, draft.at,
+            line.original, line.outgoing, line.status, line.reason, line.detail, pointers,
+        )  # fmt: skip
+
+    def freed(self, seq: int) -> None:
+        self.draft.freed = min(self.draft.freed, seq)
+
+    def heard(self, device: str, type_: str, bits: int) -> None:
+        leaks.heard(self.store._account(self.draft, device), type_, bits)
+
+
 def _count(tallies: dict[AttemptKey, Tally], key: AttemptKey, at: int) -> None:
     tally = tallies.get(key)
     if tally is None:
@@ -643,12 +685,13 @@ def _cost(batch: Batch) -> int:
     bodies = sum(space.cost(len(s.original) + len(s.outgoing)) for s in batch.submits)
     bodies += sum(space.cost(len(r.original)) for r in batch.refusals)
     bodies += sum(space.cost(len(n.original) + len(n.outgoing)) for n in batch.notes)
+    bodies += sum(work.cost for work in batch.mail)
     return bodies + sum(space.cost(len(a.original) + len(a.outgoing)) for a in batch.answers)
 
 
 def _size(batch: Batch) -> int:
     parts: tuple[Sized, ...] = (
-        batch.submits, batch.refusals, batch.answers, batch.deferrals, batch.notes, batch.attempts, batch.counters,
+        batch.submits, batch.refusals, batch.answers, batch.deferrals, batch.notes, batch.mail, batch.attempts, batch.counters,
     )  # fmt: skip
     return sum(len(part) for part in parts)
 
@@ -665,6 +708,8 @@ def _singly(batch: Batch) -> Iterable[Batch]:
         yield Batch(deferrals=[deferral])
     for note in batch.notes:
         yield Batch(notes=[note])
+    for work in batch.mail:
+        yield Batch(mail=[work])
     for key, tally in batch.attempts.items():
         yield Batch(attempts={key: tally})
     for counter, sums in batch.counters.items():

@@ -49,6 +49,8 @@ _STATUS = {
     Reason.VENDOR_TLS: 502,
     Reason.VENDOR_ADDRESS: 502,
     Reason.VENDOR_ANSWER: 502,
+    Reason.INBOX_RECEIVED: 409,
+    Reason.INBOX_RATE: 429,
 }
 _JUDGED = range(Reason.JSON_SYNTAX.code, Reason.RATE_MESSAGES.code)
 

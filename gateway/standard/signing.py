@@ -29,6 +29,8 @@ COMPONENTS = (
     "idempotency-key",
 )
 _COVERED = " ".join(f'"{name}"' for name in COMPONENTS)
+# Of the question for a device's inbox; the last one where something was received.
+POLL_COMPONENTS = ("@method", "@authority", "@path", "clear-envelope-device", "clear-envelope-received")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +58,53 @@ class Unsigned:
     def base(self, digest: str, parameters: str) -> bytes:
         """The signature base (RFC 9421 section 2.5). Raises ValueError where a part is not ASCII or holds a line's end."""
         values = ("POST", self.host, self.path, MEDIA_TYPE, str(len(self.body)), digest, self.idempotency_key)
-        lines = [f'"{name}": {value}' for name, value in zip(COMPONENTS, values, strict=True)]
-        text = "\n".join((*lines, f'"@signature-params": {parameters}'))
-        if text.count("\n") != len(COMPONENTS) or "\r" in text:
-            raise ValueError("a part of the request ends a line early")
-        return text.encode("ascii")
+        return _base(COMPONENTS, values, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class UnsignedPoll:
+    """A question for a device's inbox, to sign. ``device``: its pseudonym; ``received``: the field's value, "" where it is not
+    sent; ``created``: seconds since the epoch, the whole minute in which the schedule has it; ``keyid``: of the key that will
+    sign."""
+
+    host: str
+    path: str
+    device: str
+    received: str
+    created: int
+    keyid: str
+
+    @property
+    def parameters(self) -> str:
+        """The signature's parameters (RFC 9421 section 2.3). Raises ValueError."""
+        if self.created % 60:
+            raise ValueError("created: whole minutes")
+        covered = " ".join(f'"{name}"' for name in self._components)
+        return f'({covered});created={self.created};keyid="{self.keyid}";alg="{ALGORITHM}";tag="{TAG}"'
+
+    @property
+    def base(self) -> bytes:
+        """The signature base (RFC 9421 section 2.5). Raises ValueError as ``Unsigned.base`` does."""
+        values = ("GET", self.host, self.path, self.device, self.received)
+        return _base(self._components, values[: len(self._components)], self.parameters)
+
+    @property
+    def _components(self) -> tuple[str, ...]:
+        return POLL_COMPONENTS if self.received else POLL_COMPONENTS[:-1]
+
+
+def _base(components: tuple[str, ...], values: tuple[str, ...], parameters: str) -> bytes:
+    lines = [f'"{name}": {value}' for name, value in zip(components, values, strict=True)]
+    text = "\n".join((*lines, f'"@signature-params": {parameters}'))
+    if text.count("\n") != len(components) or "\r" in text:
+        raise ValueError("a part of the request ends a line early")
+    return text.encode("ascii")
 
 
 def signature_fields(digest: str, parameters: str, signature: bytes) -> tuple[tuple[str, str], ...]:
-    """The header fields that carry digest and signature (RFC 9421 section 4)."""
+    """The header fields that carry digest (left out where there is none) and signature (RFC 9421 section 4)."""
     return (
-        ("Content-Digest", digest),
+        *((("Content-Digest", digest),) if digest else ()),
         ("Signature-Input", f"{LABEL}={parameters}"),
         ("Signature", f"{LABEL}=:{b64encode(signature).decode()}:"),
     )

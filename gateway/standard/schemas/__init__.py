@@ -2,7 +2,7 @@
 nowhere else: our parsers read it from there, vendors' tools read the same file. It must never hold a limit of the gateway's own.
 
 Files: ``manifest`` (a MUD file with the extension), ``envelope`` (what a device sends and what its vendor gets), ``answer`` (what
-a vendor sends back), ``problem`` (refusals, either way).
+a vendor sends back), ``inbox`` (what a vendor has for a device), ``problem`` (refusals, either way).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-NAMES = ("manifest", "envelope", "answer", "problem")
+NAMES = ("manifest", "envelope", "answer", "inbox", "problem")
 
 
 def text(name: str) -> str:

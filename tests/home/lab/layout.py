@@ -168,5 +168,6 @@ bits_per_day = 1000000000000
 
 [courier]
 authorities = "{RUN}/internet/ca.pem"
+inbox_seconds = 0
 """ + (Path(MORE_SETTINGS).read_text() if MORE_SETTINGS else "")
 SETTINGS_FILE = RUN / "gateway" / "mudroom.toml"

@@ -11,12 +11,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
 REQUIRED = ("@method", "@authority", "@path", "content-type", "content-length", "content-digest", "idempotency-key")
+POLL = ("@method", "@authority", "@path", "clear-envelope-device")
+RECEIVED = "clear-envelope-received"  # and this, where it is there
 PARAMETERS = ["created", "keyid", "alg", "tag"]
 
 
@@ -47,6 +50,31 @@ class Request:
 
 def proven(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> str:
     """The keyid of whoever signed this request. Raises Unproven."""
+    # no greatest age: a message may have waited for days, and its id tells whether it was there before
+    parameters, fields = _verified(method, target, headers, REQUIRED, body)
+    envelope = json.loads(body)
+    if parameters["created"] != datetime.fromisoformat(envelope["sent"]).timestamp():
+        raise Unproven("created is not sent")
+    if fields["idempotency-key"] != f'"{envelope["id"]}"':
+        raise Unproven("the idempotency key is not the id")
+    keyid: str = parameters["keyid"]
+    return keyid
+
+
+def proven_poll(method: str, target: str, headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """The keyid of whoever signed this question for an inbox, and the device that it is for. Raises Unproven."""
+    headers = list(headers)
+    further = [RECEIVED for name, _ in headers if name.lower() == RECEIVED]
+    parameters, fields = _verified(method, target, headers, (*POLL, *further), b"")
+    if method != "GET" or parameters["created"] % 60:
+        raise Unproven("no GET, or no whole minute")
+    return parameters["keyid"], fields["clear-envelope-device"]
+
+
+def _verified(
+    method: str, target: str, headers: Iterable[tuple[str, str]], required: Iterable[str], body: bytes
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The signature's parameters and the fields by name. Raises Unproven."""
     fields: dict[str, str] = {}
     for name, value in headers:
         if name.lower() in fields:
@@ -55,27 +83,19 @@ def proven(method: str, target: str, headers: Iterable[tuple[str, str]], body: b
     if "?" in target:
         raise Unproven("a query, which nothing covers")
     try:
-        request = Request(method, f"https://{fields['host']}{target}", fields)
-        # no greatest age: a message may have waited for days, and its id tells whether it was there before
         (result,) = VERIFIER.verify(
-            request,
+            Request(method, f"https://{fields['host']}{target}", fields),
             max_age=None,
             expect_tag="clear-envelope",
             expect_label="ce",
-            require_components=[f'"{n}"' for n in REQUIRED],
+            require_components=[f'"{n}"' for n in required],
             body=body,
         )
     except (InvalidSignature, HTTPMessageSignaturesException, KeyError, ValueError) as error:
         raise Unproven(f"{type(error).__name__}: {error}") from error
     if list(result.parameters) != PARAMETERS:
         raise Unproven(f"parameters {list(result.parameters)}")
-    envelope = json.loads(body)
-    if result.parameters["created"] != datetime.fromisoformat(envelope["sent"]).timestamp():
-        raise Unproven("created is not sent")
-    if fields["idempotency-key"] != f'"{envelope["id"]}"':
-        raise Unproven("the idempotency key is not the id")
-    keyid: str = result.parameters["keyid"]
-    return keyid
+    return result.parameters, fields
 
 
 class Pins:

@@ -3,7 +3,7 @@
 It believes nothing and repairs nothing. With --verify it holds each request against its signature and writes down whose it
 is ("signed_by", a keyid) or what is wrong with it ("unproven"). `behaviour.json` in its folder, read anew when it changes,
 lets a test make it slow or failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}. What lies in its folder
-`files` is what it publishes.
+`files` is what it publishes. `inbox.json` is what it has for its devices: a list of entries, or a text to be sent as it is.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import httptools
 import uvloop
 
 from gateway import service
-from tests.home.lab.proof import Pins, Unproven, proven
+from tests.home.lab.proof import Pins, Unproven, proven, proven_poll
 
+INBOX = "/.well-known/clear-envelope/v1/inbox"
 NUMBERS = itertools.count(1)  # of connections
 
 
@@ -34,6 +35,7 @@ class Vendor:
         self._file = (folder / "received.jsonl").open("a", buffering=1, encoding="utf-8")
         self._behaviour_file = folder / "behaviour.json"
         self._files = folder / "files"
+        self._inbox = folder / "inbox.json"
         self._stamp = -1
         self._behaviour: dict[str, Any] = {}
         self.answers = answers
@@ -44,6 +46,10 @@ class Vendor:
         if self._pins is None:
             return
         try:
+            if line["path"] == INBOX:
+                line["signed_by"], device = proven_poll(line["method"], line["path"], line["headers"])
+                self._pins.accept(device, line["signed_by"])
+                return
             line["signed_by"] = proven(line["method"], line["path"], line["headers"], body)
             self._pins.accept(json.loads(body)["device"], line["signed_by"])
         except Unproven as error:
@@ -57,6 +63,17 @@ class Vendor:
         """A file by the last part of its path; None where there is none."""
         path = self._files / name
         return path.read_bytes() if name and path.is_file() else None
+
+    def waiting(self, received: int) -> bytes:
+        """What it has beyond ``received``, the oldest sixteen."""
+        try:
+            found = json.loads(self._inbox.read_text())
+        except FileNotFoundError:
+            return b""
+        if isinstance(found, str):
+            return found.encode()
+        new = [entry for entry in found if entry["seq"] > received][:16]
+        return json.dumps({"ce": 1, "inbox": new}).encode() if new else b""
 
     @property
     def behaviour(self) -> dict[str, Any]:
@@ -127,10 +144,13 @@ class Connection(asyncio.Protocol):
         self._vendor.judge(line, body)
         self._vendor.write(line)
         behaviour = self._vendor.behaviour
-        asyncio.get_running_loop().call_later(behaviour.get("delay", 0), self._answer, behaviour, line["method"], line["path"])
+        received = int(headers.get("clear-envelope-received", "0"))
+        asyncio.get_running_loop().call_later(
+            behaviour.get("delay", 0), self._answer, behaviour, line["method"], line["path"], received
+        )
         self._begin()
 
-    def _answer(self, behaviour: dict[str, Any], method: str, path: str) -> None:
+    def _answer(self, behaviour: dict[str, Any], method: str, path: str, received: int) -> None:
         if self._transport is None:
             return
         if behaviour.get("close"):
@@ -139,6 +159,8 @@ class Connection(asyncio.Protocol):
         name = path.rsplit("/", 1)[-1]
         file = self._vendor.published(name) if method == "GET" else None
         body = self._vendor.answers.get(name, b"") if file is None else file
+        if (method, path) == ("GET", INBOX):
+            body = self._vendor.waiting(received)
         status = behaviour.get("status", 200 if body else 204)
         if status != 200:
             body = b""

@@ -31,7 +31,7 @@ from gateway.config import Config
 from gateway.courier.main import serve
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import Deferred, Deliver, Delivered, Fetched
+from gateway.ipc.messages import Deferred, Deliver, Delivered, Fetched, Polled
 from gateway.network.rtnl import in_thread
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.standard.canonical import encode
@@ -268,7 +268,7 @@ async def street(
     """
     authority = Authority()
     (folder / "public.pem").write_bytes(authority.pem)
-    config = settings(folder, courier={"authorities": str(folder / "public.pem"), **courier})
+    config = settings(folder, courier={"authorities": str(folder / "public.pem"), "inbox_seconds": 0, **courier})
     if registry is None:
         registry = RegistryFile(config.paths.registry)
         document = manifest(HOST, "two.acme.example")
@@ -290,9 +290,8 @@ async def street(
     path = config.paths.socket("ledger")
     server: asyncio.Server | None = None
     if not ledger:
-        server = await ipc.serve(
-            path, lambda: Channel(Delivered | Deferred | Fetched, lambda _, message: here.told.put_nowait(message), lost, made)
-        )
+        union = Delivered | Deferred | Fetched | Polled
+        server = await ipc.serve(path, lambda: Channel(union, lambda _, message: here.told.put_nowait(message), lost, made))
         path.chmod(0o666)
     stop = asyncio.Event()
     running: Awaitable[None] | None = None

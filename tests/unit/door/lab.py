@@ -30,7 +30,7 @@ from gateway.door.main import serve_on
 from gateway.ipc import channel
 from gateway.ipc.channel import Channel
 from gateway.ipc.handouts import HandedOut, Handout
-from gateway.ipc.messages import Attempt, Holder, Outcome, Refused, Submit, ToLedger
+from gateway.ipc.messages import AskInbox, Attempt, EntryRefused, Holder, InboxAnswer, Outcome, Refused, Submit, ToLedger
 from gateway.pki import issue
 from gateway.pki.ca import Authority, load_or_create, new_authority
 from gateway.pki.main import serve as serve_signer
@@ -67,6 +67,9 @@ class LedgerPeer:
     handouts: queue.Queue[Handout] = field(default_factory=queue.Queue)
     handed: queue.Queue[HandedOut] = field(default_factory=queue.Queue)
     hands_out: Callable[[Handout], Outcome | None] = lambda handout: Outcome(handout.ref, "accepted", 0, b"", "", -1)
+    asks: queue.Queue[AskInbox] = field(default_factory=queue.Queue)
+    entries_refused: queue.Queue[EntryRefused] = field(default_factory=queue.Queue)
+    waits: Callable[[AskInbox], InboxAnswer | None] = lambda ask: InboxAnswer(ask.ref, -1, ())
     links: set[Channel] = field(default_factory=set)
     linked: threading.Event = field(default_factory=threading.Event)
 
@@ -83,6 +86,13 @@ class LedgerPeer:
             outcome = self.decide(message)
             if outcome is not None:
                 link.send(outcome)
+        elif isinstance(message, AskInbox):
+            self.asks.put(message)
+            answer = self.waits(message)
+            if answer is not None:
+                link.send(answer)
+        elif isinstance(message, EntryRefused):
+            self.entries_refused.put(message)
         elif isinstance(message, Refused):
             self.refused.put(message)
         elif isinstance(message, Attempt):

@@ -28,7 +28,7 @@ VIOLATIONS = [
     ("HTTP/1.0", post().replace(b"HTTP/1.1", b"HTTP/1.0"), None),
     ("CONNECT", b"CONNECT tracker.example:443 HTTP/1.1\r\nHost: tracker.example\r\n\r\n", Reason.HTTP_METHOD),
     ("PUT", post().replace(b"POST", b"PUT"), Reason.HTTP_METHOD),
-    ("GET inbox", f"GET /.well-known/clear-envelope/v1/inbox HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode(), Reason.HTTP_METHOD),
+    ("GET", f"GET {TARGET} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode(), Reason.HTTP_METHOD),
     ("path", post(target="/upload"), Reason.HTTP_TARGET),
     ("the owner's claim", post(target=CLAIM), Reason.HTTP_TARGET),
     ("query", post(target=TARGET + "?secret=1"), Reason.HTTP_TARGET),

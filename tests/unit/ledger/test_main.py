@@ -14,7 +14,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.ipc import channel as ipc
-from gateway.ipc.messages import AskStatus, Attempt, Counters, Deliver
+from gateway.ipc.messages import AskInbox, AskStatus, Attempt, Counters, Deliver, EntryRefused, Polled
 from gateway.ledger.main import Ledger, roles
 from gateway.ledger.reader import Reader
 from gateway.ledger.store import Batch, Quotas, Store, StoreError
@@ -178,6 +178,11 @@ def test_the_newest_courier_wins(tmp_path: Path) -> None:
         ("courier", submit(1)),
         ("courier", Attempt("plug", 30, "udp", "203.0.113.9", 9, 1, 1, 1, "kernel")),
         ("root", taken("m-1")),
+        ("door", Polled("p-1", 204, -1, "", 0, b"", ())),
+        ("courier", AskInbox(1, "plug", "d-1", "in.acme.example", 0)),
+        ("names", AskInbox(1, "plug", "d-1", "in.acme.example", 0)),
+        ("courier", EntryRefused("plug", "d-1", "in.acme.example", 1, 128, "no")),
+        ("root", Polled("p-1", 204, -1, "", 0, b"", ())),
         ("dhcp", submit(1)),
         ("signer", AskStatus()),
     ],
@@ -465,7 +470,7 @@ def test_a_full_disk_refuses_everything_and_an_emptier_one_records_again(tmp_pat
     made = settings(tmp_path, ledger={"disk_reserve": 0})
     disk = made.paths.ledger.parent
     disk.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k,mode=0700", "ledger-t-disk", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=720k,mode=0700", "ledger-t-disk", disk], check=True)
     try:
         process = Process(tmp_path)
         try:

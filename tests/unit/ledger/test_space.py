@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ipc.messages import AskStatus, Submit
+from gateway.ipc.messages import AskStatus, Polled, PolledEntry, Submit
 from gateway.ledger import store as stores
 from gateway.ledger.chain import GENESIS
+from gateway.ledger.mailbox import Arrived, End, Place, found
 from gateway.ledger.migrations import STEPS
 from gateway.ledger.reader import Reader
 from gateway.ledger.space import Bounds, Space
@@ -82,6 +83,23 @@ def test_what_waits_stays_and_the_chain_holds_around_it(store: Store) -> None:
     deliver(store, range(5000, 9000))
     assert rows(store.path, "SELECT seq FROM records WHERE host = 'slow.example' AND kind = 'message'") == []
     assert rows(store.path, "SELECT count(*) FROM removed") == [(1,)]
+    with Reader(store.path) as reader:
+        assert reader.verify().broken is None
+
+
+def test_what_waits_for_its_device_stays_too(store: Store) -> None:
+    place = Place("plug", "d-1", "Acme", "in.acme.example")
+    entries = tuple(PolledEntry(seq, "setting", -1, "", (), b"{}", 1) for seq in (1, 2))
+    store.commit(Batch(mail=[Arrived(place, 0, Polled("p-1", 200, -1, "", 0, b"came", entries), 0)]))
+    deliver(store, range(5000))
+    waiting = rows(store.path, "SELECT seq FROM inbox ORDER BY seq")
+    assert len(waiting) == 2 and rows(store.path, "SELECT seq FROM records WHERE kind = 'inbox' ORDER BY seq") == waiting
+    with closing(sqlite3.connect(store.path)) as database, pytest.raises(sqlite3.IntegrityError, match="waits for its device"):
+        database.execute("INSERT OR REPLACE INTO removed VALUES (?, ?, ?)", (*waiting[0], *waiting[1], b""))
+        database.execute("DELETE FROM records WHERE seq = ?", waiting[0])
+    store.commit(Batch(mail=[End(store.look(lambda database: found(database, "1", ())))]))
+    deliver(store, range(5000, 9000))
+    assert rows(store.path, "SELECT seq FROM records WHERE kind LIKE 'inbox%'") == []
     with Reader(store.path) as reader:
         assert reader.verify().broken is None
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from referencing import Registry, Resource
 
 from gateway.reasons import Reason
-from gateway.standard import schemas
+from gateway.standard import inbox, schemas
 from gateway.standard.envelope import outgoing, sent_at
 from gateway.standard.judge import Judge
 from gateway.standard.manifest import Manifest, ManifestError, parse_manifest
@@ -188,6 +188,44 @@ def test_what_is_no_envelope_is_none_for_the_judge_either(judge: Judge, body: by
         assert not admits(wrong, "envelope"), change
         with pytest.raises(Refusal):
             judge.from_device("api.acme.example", "power-reading", json.dumps(wrong).encode())
+
+
+ENTRY = {"seq": 3, "type": "switch", "payload": {"on": True}}
+
+
+@pytest.mark.parametrize(
+    ("document", "conforms"),
+    [
+        ({"ce": 1, "inbox": [ENTRY]}, True),
+        ({"ce": 1, "inbox": [ENTRY | {"seq": seq} for seq in range(1, 17)]}, True),
+        ({"ce": 1, "inbox": [ENTRY | {"seq": seq} for seq in range(1, 18)]}, False),
+        ({"ce": 1, "inbox": []}, False),
+        ({"ce": 2, "inbox": [ENTRY]}, False),
+        ({"ce": 1, "inbox": [ENTRY], "more": 1}, False),
+        ({"ce": 1}, False),
+        ({"ce": 1, "inbox": [ENTRY | {"seq": 0}]}, False),
+        ({"ce": 1, "inbox": [ENTRY | {"seq": 2**53 - 1}]}, True),
+        ({"ce": 1, "inbox": [ENTRY | {"seq": 2**53}]}, False),
+        ({"ce": 1, "inbox": [ENTRY | {"more": 1}]}, False),
+        ({"ce": 1, "inbox": [{"seq": 3, "type": "switch"}]}, False),
+        ({"ce": 1, "inbox": [ENTRY | {"type": "Switch"}]}, False),
+        ({"ce": 1, "inbox": [ENTRY | {"payload": []}]}, False),
+    ],
+)
+def test_an_inbox_conforms_to_its_schema_or_to_nothing(acme: Manifest, document: dict[str, Any], conforms: bool) -> None:
+    assert admits(document, "inbox") is conforms
+    try:
+        entries = inbox.read(acme, "api.acme.example", json.dumps(document).encode(), 0, max_body=65_536)
+        passed = all(entry.refusal is None for entry in entries)
+    except Refusal:
+        passed = False
+    assert passed is conforms
+
+
+def test_what_a_device_gets_conforms_too(acme: Manifest) -> None:
+    body = b'{"payload":{"on":true},"type":"switch"}'
+    given = inbox.compose(inbox.pass_on(acme, "api.acme.example", number, body) for number in range(1, inbox.MOST_ENTRIES + 1))
+    assert list(validator("inbox").iter_errors(json.loads(given))) == []
 
 
 def test_answers_and_problems(judge: Judge) -> None:

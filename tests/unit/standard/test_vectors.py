@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from gateway.door.inbox import is_inbox, received_of
 from gateway.door.request import message_type
 from gateway.http1 import Limits, RequestParser, Violation
 from gateway.reasons import Reason
+from gateway.standard import inbox
 from gateway.standard.canonical import encode
 from gateway.standard.ijson import parse
 from gateway.standard.judge import Judge
@@ -66,6 +68,23 @@ def test_answers(vector: dict[str, Any], file: dict[str, Any]) -> None:
         assert (answer.status, answer.body.decode()) == (vector["to_device"], vector["answer"])
 
 
+@pytest.mark.parametrize(("vector", "file"), vectors("inbox"))
+def test_inboxes(vector: dict[str, Any], file: dict[str, Any]) -> None:
+    declared, host = manifest(file), vector["host"]
+    try:
+        entries = inbox.read(declared, host, content(vector), vector["received"], max_body=65_536)
+    except Refusal:
+        assert vector["verdict"] == "vendor-answer"
+        return
+    assert vector["verdict"] == "accepted"
+    found = [(entry.seq, entry.refusal.reason.label if entry.refusal else "accepted", entry.body.decode()) for entry in entries]
+    assert found == [(wanted["seq"], wanted["verdict"], wanted.get("entry", "")) for wanted in vector["entries"]]
+    if "to_device" in vector:
+        good = [entry.body for entry in entries if entry.refusal is None]
+        given = inbox.compose(inbox.pass_on(declared, host, number, body) for number, body in enumerate(good, 1))
+        assert given.decode() == vector["to_device"]
+
+
 @pytest.mark.parametrize("piece", [1, 7, 100_000])
 @pytest.mark.parametrize(("vector", "file"), vectors("request"))
 def test_requests(vector: dict[str, Any], file: dict[str, Any], piece: int) -> None:
@@ -81,6 +100,20 @@ def test_requests(vector: dict[str, Any], file: dict[str, Any], piece: int) -> N
         assert (violation.reason.label, violation.status) == (vector["verdict"], vector.get("status"))
     else:
         assert (vector["verdict"], vector.get("type")) == ("accepted", taken)
+
+
+@pytest.mark.parametrize(("vector", "file"), vectors("inbox-request"))
+def test_questions_for_an_inbox(vector: dict[str, Any], file: dict[str, Any]) -> None:
+    del file
+    try:
+        request = RequestParser(Limits()).feed(vector["stream"].encode())
+        assert request is not None
+        assert is_inbox(request) or message_type(request, SERVER_NAME)
+        received = received_of(request, SERVER_NAME)
+    except Violation as violation:
+        assert (violation.reason.label, violation.status) == (vector["verdict"], vector["status"])
+    else:
+        assert (vector["verdict"], vector["received"]) == ("accepted", received)
 
 
 @pytest.mark.parametrize(("vector", "file"), vectors("manifest"))
