@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.standard import declaration, mud
 from gateway.standard.declaration import ManifestError
+from gateway.standard.legible import illegible, too_many_codes
 from gateway.standard.naming import is_host_name, is_type_name
 from gateway.standard.refusal import token
 from gateway.standard.schema import MAX_TITLE, Schema, parse_schema
@@ -144,7 +145,7 @@ def _hosts(value: object, pointer: str) -> tuple[str, ...]:
 
 
 def _url(value: object, pointer: str) -> str:
-    url = declaration.text(value, pointer, MAX_URL)
+    url = declaration.line(value, pointer, MAX_URL)
     if not mud.is_plain_url(url):
         raise ManifestError(
             pointer, "an https URL with a host name, without port, user, query and fragment", "publish it under such a one"
@@ -173,12 +174,15 @@ def _messages(value: object, pointer: str, hosts: tuple[str, ...]) -> Mapping[st
     raw = declaration.mapping(value, pointer)
     if not 0 < len(raw) <= MAX_MESSAGES:
         raise ManifestError(pointer, f"a manifest declares 1 to {MAX_MESSAGES} message types", "declare so many")
-    return MappingProxyType({name: _message(name, raw[name], f"{pointer}/{token(name)}", hosts) for name in raw})
+    messages = {name: _message(name, raw[name], f"{pointer}/{token(name)}", hosts) for name in raw}
+    declaration.legible(too_many_codes(raw), pointer)
+    return MappingProxyType(messages)
 
 
 def _message(name: str, value: object, pointer: str, hosts: tuple[str, ...]) -> MessageType:
     if not is_type_name(name):
         raise ManifestError(pointer, "a message type's name is 1 to 64 of a-z, 0-9 and inner hyphens", "rename it")
+    declaration.legible(illegible(name), pointer)
     raw: dict[str, Any] = declaration.members(value, pointer, ("title", "purpose", "direction", "host", "rate", "payload"))
     return MessageType(
         name=name,

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import unicodedata
 from base64 import b64decode
-from functools import lru_cache
+from functools import cache, lru_cache
 from ipaddress import IPv6Address
 from itertools import pairwise
 from math import log2
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from gateway.standard.repertoire import allowed, flaw, script
+from gateway.standard.lookalikes import unified
+from gateway.standard.repertoire import UNSPACED, allowed, flaw, script
 from gateway.standard.textmodel import spelling
 
 _LETTER = log2(26)
@@ -99,14 +100,14 @@ def _parts(text: str) -> tuple[Opaque, ...]:
     """Judges the letters and digits of a text."""
     found: list[Opaque] = []
     pending: list[str] = []
-    runs = _runs(text)
+    runs = runs_of(text)
     _slices(runs, text, found)
     for run in runs:
-        if (len(run) <= 2 and run.isalpha()) or run.lstrip("0123456789") in _MEASURES:
+        if (len(run) <= 2 and run.isalpha()) or run.lstrip("0123456789").rstrip("²³") in _MEASURES:
             continue  # "a", "of", "x", "20mA"
         if "-" in run:
             found.append(Opaque(122.0, "a UUID (RFC 9562)", run))
-        elif run and len(run) <= 80 and _clear(run):
+        elif run and len(run) <= 80 and clear(run):
             _group(pending, found)
             pending.clear()
         else:
@@ -117,16 +118,23 @@ def _parts(text: str) -> tuple[Opaque, ...]:
 
 def _slices(runs: list[str], text: str, found: list[Opaque]) -> None:
     """Judges what is free in small numbers and a secret in large ones: single letters, pairs of letters, numbers apart."""
-    apart = glued = digits = 0
+    apart = glued = digits = other = 0
     for chunk in _split(runs):
-        ones = sum(1 for run in chunk if len(run) == 1 and run.isalpha())
-        twos = sum(2 for run in chunk if len(run) == 2 and run.isalpha() and spelling(run.lower()) > 2 * _PAIR)
+        ones = sum(1 for run in chunk if len(run) == 1 and run.isalpha() and script(run) == "Latin")
+        twos = sum(
+            2
+            for run in chunk
+            if len(run) == 2 and run.isalpha() and script(run[0]) == "Latin" and _asked(run.lower()) > 2 * _PAIR
+        )
+        other += sum(len(run) for run in chunk if len(run) <= 2 and run.isalpha() and script(run[0]) in {"Greek", "Cyrillic"})
         if len(chunk) == 1:
             apart += ones + twos
         else:
             glued += ones + twos
         if len(chunk) < 3:
             digits += sum(len(run) for run in chunk if run.isdecimal() and len(run) <= 6)
+    if other > _FREE_LETTERS and 2 * other > sum(1 for c in text if c.isalpha()):  # of whose short words the model knows nothing
+        apart += other
     if apart > _FREE_LETTERS:
         found.append(Opaque(_LETTER * apart, "letters and digits in no readable order", text))
     if glued > _FREE_LETTERS:
@@ -143,7 +151,8 @@ def _foreign(text: str) -> Opaque | None:
         controls = [c for c in text if not c.isprintable() and c not in "\t\r\n"]
         return Opaque(_choice(controls), "control characters", text) if controls else None
     whole = unicodedata.normalize("NFC", text)
-    outside = [c for c in whole if not allowed(c) and c not in "\t\r\n"]
+    plain = unified(text.translate(_SPACES))
+    outside = [c for c in plain if not allowed(c)]
     if outside:
         bits = _choice(outside)
         if 10 * len(outside) > len(text) and len(set(outside)) > 3:
@@ -153,7 +162,7 @@ def _foreign(text: str) -> Opaque | None:
         return Opaque(bits, "characters that no reader sees or knows", text)
     if whole != text:
         return Opaque(2.0 * (1 + len(text) - len(whole)), "letters and accents in two spellings (not NFC)", text)
-    if flaw(text.translate(_SPACES)) is not None:
+    if flaw(plain) is not None:
         return Opaque(float(sum(1 for c in text if c.isalpha())), "letters of another script that look alike", text)
     return None
 
@@ -248,11 +257,11 @@ def _decoded(text: str) -> str | None:
     return found if found.isprintable() else None
 
 
-def _runs(text: str) -> list[str]:
+def runs_of(text: str) -> list[str]:
     """Letters and digits between separators; a UUID with its hyphens; pairs of hexadecimal digits joined; "" where space is."""
     runs: list[str] = []
     for chunk in text.split():
-        cut = "".join(c if c.isalnum() else " " for c in chunk).split()
+        cut = "".join(c if c.isalnum() else " " for c in (chunk if chunk.isascii() else _parted(chunk))).split()
         if len(cut) >= 4:
             sizes = [len(run) for run in cut]
             whole = "".join(cut)
@@ -263,6 +272,12 @@ def _runs(text: str) -> list[str]:
         runs += cut
         runs.append("")
     return runs[:-1]
+
+
+def _parted(chunk: str) -> str:
+    """Letters of scripts that are written without spaces, and the others, as words of their own: "LED 등" for "LED등"."""
+    own = [script(c) in UNSPACED for c in chunk]
+    return chunk[:1] + "".join(c if one == two else " " + c for c, (one, two) in zip(chunk[1:], pairwise(own), strict=True))
 
 
 def pieces(run: str) -> list[str]:
@@ -283,7 +298,7 @@ def pieces(run: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _clear(run: str) -> bool:
+def clear(run: str) -> bool:
     """Whether a run can be read by itself: words, perhaps joined as programs join them, with a short number perhaps."""
     cut = [run] if run.isalpha() and (run.islower() or run.isupper()) else pieces(run)
     words = [piece for piece in cut if not piece[0].isdecimal()]
@@ -292,7 +307,7 @@ def _clear(run: str) -> bool:
         return False
     kind = script(words[0][0])
     if kind not in {"Latin", ""}:
-        return kind == "Han" or max(map(len, words)) <= 24  # the repertoire has seen to the rest
+        return kind not in {"Greek", "Cyrillic"} or max(map(len, words)) <= 24  # the repertoire has seen to the rest
     if len(words) > 1:
         long = [each for each in words if len(each) >= 4 or not each.isupper()]  # beside them "RGB", "X"
         if 2 * sum(map(len, long)) > letters:
@@ -302,8 +317,25 @@ def _clear(run: str) -> bool:
 
 def _word(words: list[str]) -> bool:
     letters = sum(map(len, words))
-    rate = sum(spelling(each.lower()) for each in words) / letters
+    rate = sum(_asked(each.replace("İ", "i").lower()) for each in words) / letters  # else it is i and a dot by itself
     return rate <= next(limit for most, limit in _WORD if letters <= most)
+
+
+def _asked(word: str) -> float:
+    """Bits that the text model asks for a word, or for the same without accents and a bit for each: it knows few of them."""
+    bits = spelling(word)
+    if word.isascii():
+        return bits
+    bare = "".join(map(_bare, word))
+    return min(bits, spelling(bare) + sum(1 for one, two in zip(word, bare, strict=True) if one != two))
+
+
+@cache
+def _bare(letter: str) -> str:
+    return _STROKES.get(letter) or unicodedata.normalize("NFD", letter)[0]
+
+
+_STROKES = dict(zip("ıəħŧŋđðþøłæœ", "iehtnddtoleo", strict=True))  # Latin letters that have no accent to take away
 
 
 def _group(runs: list[str], found: list[Opaque]) -> None:
