@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import unicodedata
 from base64 import b64decode
-from functools import cache, lru_cache
+from functools import lru_cache
 from ipaddress import IPv6Address
 from itertools import pairwise
 from math import log2
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from gateway.standard.alphabets import bare, of_one_language
 from gateway.standard.lookalikes import unified
 from gateway.standard.repertoire import UNSPACED, allowed, flaw, script
 from gateway.standard.textmodel import spelling
@@ -101,13 +102,14 @@ def _parts(text: str) -> tuple[Opaque, ...]:
     found: list[Opaque] = []
     pending: list[str] = []
     runs = runs_of(text)
-    _slices(runs, text, found)
+    accents = of_one_language(text)
+    _slices(runs, text, found, accents)
     for run in runs:
         if (len(run) <= 2 and run.isalpha()) or run.lstrip("0123456789").rstrip("²³") in _MEASURES:
             continue  # "a", "of", "x", "20mA"
         if "-" in run:
             found.append(Opaque(122.0, "a UUID (RFC 9562)", run))
-        elif run and len(run) <= 80 and clear(run):
+        elif run and len(run) <= 80 and clear(run, accents):
             _group(pending, found)
             pending.clear()
         else:
@@ -116,7 +118,7 @@ def _parts(text: str) -> tuple[Opaque, ...]:
     return tuple(found)
 
 
-def _slices(runs: list[str], text: str, found: list[Opaque]) -> None:
+def _slices(runs: list[str], text: str, found: list[Opaque], accents: bool) -> None:
     """Judges what is free in small numbers and a secret in large ones: single letters, pairs of letters, numbers apart."""
     apart = glued = digits = other = 0
     for chunk in _split(runs):
@@ -124,7 +126,7 @@ def _slices(runs: list[str], text: str, found: list[Opaque]) -> None:
         twos = sum(
             2
             for run in chunk
-            if len(run) == 2 and run.isalpha() and script(run[0]) == "Latin" and _asked(run.lower()) > 2 * _PAIR
+            if len(run) == 2 and run.isalpha() and script(run[0]) == "Latin" and _asked(run, accents) > 2 * _PAIR
         )
         other += sum(len(run) for run in chunk if len(run) <= 2 and run.isalpha() and script(run[0]) in {"Greek", "Cyrillic"})
         if len(chunk) == 1:
@@ -298,8 +300,11 @@ def pieces(run: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def clear(run: str) -> bool:
-    """Whether a run can be read by itself: words, perhaps joined as programs join them, with a short number perhaps."""
+def clear(run: str, accents: bool = True) -> bool:
+    """Whether a run can be read by itself: words, perhaps joined as programs join them, with a short number perhaps.
+
+    ``accents``: whether they are those of one language in the whole text.
+    """
     cut = [run] if run.isalpha() and (run.islower() or run.isupper()) else pieces(run)
     words = [piece for piece in cut if not piece[0].isdecimal()]
     letters = sum(map(len, words))
@@ -312,30 +317,23 @@ def clear(run: str) -> bool:
         long = [each for each in words if len(each) >= 4 or not each.isupper()]  # beside them "RGB", "X"
         if 2 * sum(map(len, long)) > letters:
             words = long
-    return _word(words)
+    return _word(words, accents)
 
 
-def _word(words: list[str]) -> bool:
+def _word(words: list[str], accents: bool = True) -> bool:
     letters = sum(map(len, words))
-    rate = sum(_asked(each.replace("İ", "i").lower()) for each in words) / letters  # else it is i and a dot by itself
+    rate = sum(_asked(each, accents) for each in words) / letters
     return rate <= next(limit for most, limit in _WORD if letters <= most)
 
 
-def _asked(word: str) -> float:
-    """Bits that the text model asks for a word, or for the same without accents and a bit for each: it knows few of them."""
+def _asked(word: str, accents: bool) -> float:
+    """Bits that the text model asks for a word; or, with ``accents``, for it without them and a bit for each: it knows few."""
+    word = word.replace("İ", "i").lower()  # else it is an i and a dot by itself
     bits = spelling(word)
-    if word.isascii():
-        return bits
-    bare = "".join(map(_bare, word))
-    return min(bits, spelling(bare) + sum(1 for one, two in zip(word, bare, strict=True) if one != two))
-
-
-@cache
-def _bare(letter: str) -> str:
-    return _STROKES.get(letter) or unicodedata.normalize("NFD", letter)[0]
-
-
-_STROKES = dict(zip("ıəħŧŋđðþøłæœ", "iehtnddtoleo", strict=True))  # Latin letters that have no accent to take away
+    plain = bare(word) if accents and not word.isascii() else None
+    return (
+        bits if plain is None else min(bits, spelling(plain) + sum(1 for one, two in zip(word, plain, strict=True) if one != two))
+    )
 
 
 def _group(runs: list[str], found: list[Opaque]) -> None:

@@ -1,11 +1,11 @@
 """Which characters a free text may have, and which may stand in one word. It must never admit what an owner cannot see.
 
-Text is in its one spelling (``lookalikes``). Its letters are those that the languages below are written with, in scripts that a
-household reads and that we can tell from noise: Latin, Greek, Cyrillic, kana, the common Han and Hangul characters of the
-national standards (GB 2312 level 1, JIS X 0208 level 1, KS X 1001, asked of Python's codecs). Beside them digits, the space and
-a list of punctuation. Marks that combine, whatever is invisible, private or unassigned, other spaces, and letters of no living
-orthography (such as U+01C0, which looks like l) are out. A word has one script, and a word of look-alike letters alone does
-not stand among words of the script that it imitates (after UTS #39: single-script words, whole-script confusables).
+Text is in its one spelling (``lookalikes``). Its letters are those that languages are written with (``alphabets``), in scripts
+that a household reads and that we can tell from noise: Latin, Greek, Cyrillic, kana, the common Han and Hangul characters of
+the national standards (GB 2312 level 1, JIS X 0208 level 1, KS X 1001, asked of Python's codecs). Beside them digits, the space
+and a list of punctuation. Marks that combine, whatever is invisible, private or unassigned, other spaces, and letters of no
+living orthography (such as U+01C0, which looks like l) are out. A word has one script, and a word of look-alike letters alone
+does not stand among words of the script that it imitates (after UTS #39: single-script words, whole-script confusables).
 """
 
 # ruff: noqa: RUF001  # letters that look alike are what this is about
@@ -15,34 +15,18 @@ from __future__ import annotations
 import unicodedata
 from functools import cache, lru_cache
 
+from gateway.standard.alphabets import CYRILLIC, GREEK, LATIN
+
 PUNCTUATION = frozenset("¡¿«»·°²³¹±÷¼½¾§¶©®™€£¥¢←↑→↓≤≥≈≠√∞₀₁₂₃₄₅₆₇₈₉ª№")
 _EAST_ASIAN = frozenset("、。「」『』《》【】ー々")
 
-# Letters beyond ASCII, in lower case, that languages are written with today (after the exemplar sets of Unicode's CLDR).
-_LATIN = (
-    "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿœß"  # western and northern Europe
-    "ąćčďđęěėįķļľĺłńņňőŕřśšťůűųźżžģēīūāō"  # central Europe, the Baltic, Maori
-    "ăâîșț"  # Romanian
-    "ğışə"  # Turkish, Azerbaijani
-    "ċġħŧŋ"  # Maltese, Sami
-    "ĉĝĥĵŝŭ"  # Esperanto
-    "ŵŷẁẃẅỳ"  # Welsh
-    "ơưĩũ"  # Vietnamese, and U+1EA0 to U+1EF9
-)
-_CYRILLIC = (
-    "абвгдежзийклмнопрстуфхцчшщъыьэюяё"  # Russian, Bulgarian
-    "ґєіїў"  # Ukrainian, Belarusian
-    "ђѓѕјљњћќџѐѝ"  # Serbian, Macedonian
-    "әғқңөұүһҗҳҷӣӯ"  # Kazakh, Tatar, Kyrgyz, Mongolian, Uzbek, Tajik
-)
-_GREEK = "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰ"
 _LETTERS = frozenset(
     character
-    for letters in (_LATIN, _CYRILLIC, _GREEK)
+    for letters in (*LATIN.values(), CYRILLIC, GREEK)
     for letter in letters
     for character in (letter, letter.upper())
     if len(character) == 1 and character > "\x7f"
-) | {"İ", "ẞ", *map(chr, range(0x1EA0, 0x1EFA))}
+) | {"İ", "ẞ"}
 
 # Letters that look like Latin ones (UTS #39 confusables, the single letters among them).
 _CYRILLIC_LOOKALIKES = frozenset("асеһіјоргѕхуүАВСЕНІЈКМОРЅТХУҮЬ")
