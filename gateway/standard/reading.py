@@ -32,6 +32,8 @@ _SHORT = 4  # characters of a name such as PM10 or 20mA, which says nothing by i
 _NAME = 8.0  # bits of a short name or of a part of one, such as BMX and 055: it is one of a catalogue
 _ADDRESS = 24.0  # bits of a hardware address: the other 24 name its maker
 
+_ACCENT = 3.5  # bits of an accented letter in a word that no language spells: e has ten of them
+
 # Bits a letter that the text model may ask for a word, by the word's length. Letters drawn at random ask for 7 to 9; of one
 # hundred words of eight letters, English or not, one asks for more than 6.
 _WORD = ((7, 6.8), (12, 6.4), (20, 6.0), (10_000, 5.6))
@@ -107,7 +109,9 @@ def _parts(text: str) -> tuple[Opaque, ...]:
     for run in runs:
         if (len(run) <= 2 and run.isalpha()) or run.lstrip("0123456789").rstrip("²³") in _MEASURES:
             continue  # "a", "of", "x", "20mA"
-        if "-" in run:
+        if not of_one_language(run):
+            found.append(Opaque(_ACCENT * sum(1 for c in run if c > "\x7f"), "accents that no language has in one word", run))
+        elif "-" in run:
             found.append(Opaque(122.0, "a UUID (RFC 9562)", run))
         elif run and len(run) <= 80 and clear(run, accents):
             _group(pending, found)

@@ -48,7 +48,6 @@ Make = Callable[[random.Random], str]
 
 VARIANTS = {"a": "aàáâãäåāăą", "c": "cçćĉčċ", "e": "eèéêëēėęě", "i": "iìíîïīį", "n": "nñńņň", "o": "oòóôõöōő", "s": "sśŝşš",
             "t": "tťțŧ", "w": "wŵẁẃẅ", "h": "hĥħ", "g": "gğĝġģ", "k": "kķ", "l": "lĺļľł", "d": "dďđ"}  # fmt: skip
-TONES = {"a": "aáàảãạ", "e": "eéèẻẽẹ", "i": "iíìỉĩị", "o": "oóòỏõọ"}
 ENCODINGS: dict[str, Make] = {
     "hex": lambda dice: dice.randbytes(16).hex(),
     "long hex": lambda dice: dice.randbytes(32).hex().upper(),
@@ -84,10 +83,9 @@ def test_what_only_programs_read_is_counted_near_what_it_holds(encoding: str, dr
     assert sum(part.bits for part in opaque(ENCODINGS[encoding](random.Random(draw)))) > 60
 
 
-@pytest.mark.parametrize("draw", range(20))
-def test_tones_are_vietnamese_only_where_each_syllable_has_one(draw: int) -> None:
-    dice = random.Random(draw)
-    assert unreadable("".join(dice.choice(TONES.get(c, c)) for c in "please close the kitchen window when the heating is on"))
+def test_tones_are_vietnamese_where_each_syllable_has_one_at_most() -> None:
+    assert unreadable("Nhiệt độ phòng ngủ đang tăng, cửa sổ mở") is None
+    assert unreadable("plẻạsẻ clỏsẽ wĩndọw kịtchẻn hẹạtĩng") is not None
 
 
 @pytest.mark.parametrize("text", ["Gener\u0456\u0441 D\u0435vic\u0435", "re\u0301glage", "door\u200b\u200c", "a\x00b\x01c"])
