@@ -160,7 +160,7 @@ def _foreign(text: str) -> Opaque | None:
     plain = unified(text.translate(_SPACES))
     outside = [c for c in plain if not allowed(c)]
     if outside:
-        bits = _choice(outside)
+        bits = max(_choice(outside), sum(part.bits for part in _parts("".join(c for c in plain if allowed(c)))))
         if 10 * len(outside) > len(text) and len(set(outside)) > 3:
             bits = max(
                 bits, (12.0 if min(outside) >= "\u0800" else 6.0) * len(text)

@@ -88,6 +88,11 @@ def test_tones_are_vietnamese_where_each_syllable_has_one_at_most() -> None:
     assert unreadable("plẻạsẻ clỏsẽ wĩndọw kịtchẻn hẹạtĩng") is not None
 
 
+def test_one_strange_character_takes_no_account_from_the_rest() -> None:
+    token = "5be1c09f7a2d4460a1c75be1c09f7a2d"
+    assert sum(part.bits for part in opaque("door\u200b " + token)) >= sum(part.bits for part in opaque("door " + token)) > 60
+
+
 @pytest.mark.parametrize("text", ["Gener\u0456\u0441 D\u0435vic\u0435", "re\u0301glage", "door\u200b\u200c", "a\x00b\x01c"])
 def test_what_a_person_cannot_see_is_found(text: str) -> None:
     assert opaque(text)
