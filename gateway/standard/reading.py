@@ -39,6 +39,7 @@ _ACCENT = 3.5  # bits of an accented letter in a word that no language spells: e
 _WORD = ((7, 6.8), (12, 6.4), (20, 6.0), (10_000, 5.6))
 
 
+_UNSEEN = "characters that no reader sees or knows"
 ADDRESSES = "addresses of devices and networks"
 NAMES = "models, codes and short names"
 
@@ -80,7 +81,8 @@ def unreadable(text: str) -> str | None:
 def _opaque(text: str) -> tuple[Opaque, ...]:
     foreign = _foreign(text)
     if foreign is not None:
-        return (foreign,)
+        known = "".join(filter(allowed, text)) if foreign.what == _UNSEEN else ""
+        return (foreign, *(part for part in _parts(known) if part.bits > 2 * TEXT_LIMIT))  # a token stays one
     if "%" in text:
         plain = unquote(text, errors="replace")
         if plain.isprintable() and "\ufffd" not in plain:
@@ -160,12 +162,12 @@ def _foreign(text: str) -> Opaque | None:
     plain = unified(text.translate(_SPACES))
     outside = [c for c in plain if not allowed(c)]
     if outside:
-        bits = max(_choice(outside), sum(part.bits for part in _parts("".join(c for c in plain if allowed(c)))))
+        bits = _choice(outside)
         if 10 * len(outside) > len(text) and len(set(outside)) > 3:
             bits = max(
                 bits, (12.0 if min(outside) >= "\u0800" else 6.0) * len(text)
             )  # bytes taken for characters: then those inside the repertoire carry as much
-        return Opaque(bits, "characters that no reader sees or knows", text)
+        return Opaque(bits, _UNSEEN, text)
     if whole != text:
         return Opaque(2.0 * (1 + len(text) - len(whole)), "letters and accents in two spellings (not NFC)", text)
     if flaw(plain) is not None:
