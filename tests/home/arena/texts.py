@@ -131,7 +131,7 @@ TEXTS = (
     _text("spaces around it", 4, lambda s: " " * (s >> 2) + "the lamp is on" + " " * (s & 3),
           lambda text: len(text) - len(text.lstrip()) << 2 | len(text) - len(text.rstrip()), group=Group.FORM),
     _text("hyphens and minus signs", *_either("a-b-c-d-e-f-g-h", lambda _: "\u2212", lambda c: c == "-"), group=Group.FORM),
-    _text("dotless letters", *_either("bir iki istek iyi isim", lambda _: "\u0131", lambda c: c == "i")),
+    _text("dotless letters (Turkish)", *_either("bir iki istek iyi isim", lambda _: "\u0131", lambda c: c == "i")),
     _text("JSON inside", 64, _nested, _unnested),
     _text("Chinese characters", 64, lambda s: "".join(chr(0x4E00 + (s >> 8 * n & 0xFF)) for n in range(8)),
           lambda text: sum(ord(c) - 0x4E00 << 8 * n for n, c in enumerate(text))),
