@@ -15,6 +15,7 @@ import typer
 from gateway.allowance import Allowance, allowance
 from gateway.cli.output import Json, console, plain, show
 from gateway.cli.state import State
+from gateway.ledger.leaks import total
 from gateway.ledger.reader import LeakDay, Reader
 from gateway.registry import Device
 from gateway.standard.explain import fields, spent
@@ -121,7 +122,7 @@ def _overview(state: State, device: Device, days: list[LeakDay]) -> dict[str, An
     rows = [row for row in days if row.device == device.id and row.day == today]
     manifest = state.registry.current().manifest_of(device)
     allowed = allowance(state.config.leaks, device, 1)
-    used = sum(row.bits for row in rows)
+    used = total({row.type: row.spent for row in rows})  # rounded up once, as the ledger holds it against the budget
     declared = () if manifest is None else tuple(_types(manifest))
     return {
         "device": device.id,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.standard.reading import clear, opaque, pieces, runs_of
+from gateway.standard.reading import ROWS, clear, opaque, pieces, runs_of
 
 LIMIT = 44.0  # bits in one text that nobody reads: model names end there, keys and hashes begin
 CODES = 32  # different codes that an owner may be asked to learn, and half as many more as there are words among them
 
+_REFERENCES = 20.0  # bits at most that the numbers of a text in words count
+_PROSE = 3  # words
 _COUNTED = 4  # digits of a code that count it on
 _NUMBER = 6  # digits of a number that a person reads as one
 
@@ -23,7 +25,9 @@ _REMEDY = "write what it means in words; opaque strings have no place here"
 def illegible(text: str) -> str | None:
     """Why a text, name or choice of a manifest cannot be read, as rule and remedy in words; None where it can."""
     parts = opaque(text)
-    if sum(max(part.bits, part.full) for part in parts) <= LIMIT:
+    bits = sum(max(part.bits, part.full) for part in parts if part.what != ROWS)
+    rows = sum(part.bits for part in parts if part.what == ROWS)
+    if bits + (min(rows, _REFERENCES) if rows > _REFERENCES and _prose(text) else rows) <= LIMIT:
         return None
     what = max(parts, key=lambda part: part.bits).what
     return f"a manifest's texts, names and choices are such that a person can read, and this one holds {what}; {_REMEDY}"
@@ -38,7 +42,8 @@ def too_many_codes(texts: Iterable[str]) -> str | None:
     codes = set()
     for text in texts:
         if _is_code(text):
-            codes.add("".join("#" if piece.isdecimal() and len(piece) <= _COUNTED else piece for piece in pieces(text)))
+            few = sum(map(str.isdecimal, text)) <= _COUNTED
+            codes.add("".join("#" if few and piece.isdecimal() else piece for piece in pieces(text)))
         else:
             words += 1
     if len(codes) <= CODES + words // 2:
@@ -52,6 +57,10 @@ def too_many_codes(texts: Iterable[str]) -> str | None:
 def _is_code(text: str) -> bool:
     """Whether nothing of it is a word, a short number or two letters ("DE")."""
     found = [run for run in runs_of(text) if run]
-    return bool(found) and not any(
-        len(run) <= _NUMBER if run.isdecimal() else (run.isalpha() and len(run) <= 2) or clear(run) for run in found
-    )
+    short = sum(len(run) for run in found if run.isdecimal()) <= _NUMBER
+    return bool(found) and not any(short if run.isdecimal() else (run.isalpha() and len(run) <= 2) or clear(run) for run in found)
+
+
+def _prose(text: str) -> bool:
+    """Whether there are words enough for its numbers to be references, such as a directive's."""
+    return sum(1 for run in runs_of(text) if run.isalpha() and clear(run)) >= _PROSE

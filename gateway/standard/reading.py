@@ -41,6 +41,7 @@ _WORD = ((7, 6.8), (12, 6.4), (20, 6.0), (10_000, 5.6))
 
 _UNSEEN = "characters that no reader sees or knows"
 ADDRESSES = "addresses of devices and networks"
+ROWS = "numbers in a row in a text"
 NAMES = "models, codes and short names"
 
 
@@ -318,7 +319,7 @@ def clear(run: str, accents: bool = True) -> bool:
         return False
     kind = script(words[0][0])
     if kind not in {"Latin", ""}:
-        return kind not in {"Greek", "Cyrillic"} or max(map(len, words)) <= 24  # the repertoire has seen to the rest
+        return kind in {"Han", "Kana"} or max(map(len, words)) <= 24  # the repertoire has seen to the rest
     if len(words) > 1:
         long = [each for each in words if len(each) >= 4 or not each.isupper()]  # beside them "RGB", "X"
         if 2 * sum(map(len, long)) > letters:
@@ -399,7 +400,7 @@ def _chunks(runs: list[str], found: list[Opaque]) -> None:
     if len(runs) < 2 or len(whole) < 5:
         return
     if sum(1 for run in runs if not run.isdecimal()) * 4 <= len(runs):
-        found.append(Opaque(_NAME + _row([run for run in runs if run.isdecimal()]), "numbers in a row in a text", ".".join(runs)))
+        found.append(Opaque(_NAME + _row([run for run in runs if run.isdecimal()]), ROWS, ".".join(runs)))
     elif len(whole) >= 8 and (len(runs) > 4 or not whole.isalpha()):
         found.append(Opaque(_bits(whole), _kind(whole), whole))
 
@@ -423,7 +424,7 @@ def _digits(runs: list[str], found: list[Opaque]) -> None:
     if len(runs) == 4 and all(int(run) < 256 for run in runs):  # RFC 791
         found.append(Opaque(min(bits, _NAME + 4), ADDRESSES, ".".join(runs), bits))
     else:
-        found.append(Opaque(bits, "numbers in a row in a text", ".".join(runs)))
+        found.append(Opaque(bits, ROWS, ".".join(runs)))
 
 
 def _row(runs: list[str]) -> float:

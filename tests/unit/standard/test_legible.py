@@ -55,6 +55,7 @@ TOKENS: dict[str, Make] = {
     "letters": lambda dice: "".join(dice.choices(string.ascii_lowercase, k=6)),
     "short letters": lambda dice: "".join(dice.choices(string.ascii_uppercase, k=3)),
     "digits": lambda dice: "".join(dice.choices(string.digits, k=9)),
+    "digits in groups": lambda dice: ".".join(f"{dice.randrange(10_000):04}" for _ in range(3)),
     "a letter and digits": lambda dice: "E" + "".join(dice.choices(string.digits, k=7)),
 }
 
@@ -85,6 +86,21 @@ def test_words_pay_for_half_as_many_codes() -> None:
     codes = [f"{one}7{two}x" for one in "bcdfgh" for two in "jklmnpq"][: CODES + 3]
     assert too_many_codes([*codes, *words]) is None
     assert too_many_codes([*codes, *words[:4]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Guaranteed for 24 months (EU 2019/771), RoHS 2011/65/EU",
+        "Acme GmbH, Hauptstraße 12, 10115 Berlin, HRB 123456 B",
+        "Tel. (555) 123-4567, Mon-Fri 9-17, or privacy@acme.example",
+        "Replaced or refunded when support ends early; see https://acme.example/terms/2026-01-01/v2.1",
+        "株式会社アクメ",
+        "D-Link DCS-8000LH",
+    ],
+)
+def test_what_vendors_say_of_themselves_can_be_read(text: str) -> None:
+    assert illegible(text) is None
 
 
 TOKEN = "sZuTwgzBpBN2TMQI"
@@ -129,6 +145,16 @@ def test_a_name_that_nobody_reads_is_refused_where_it_stands(name: str) -> None:
     with pytest.raises(ManifestError) as caught:
         parse_manifest(encoded(document))
     assert caught.value.pointer.endswith(f"/messages/{name}")
+
+
+def test_message_types_are_no_list_of_codes_either() -> None:
+    document = manifest({"type": "object", "properties": {}})
+    messages = document["ietf-mud:mud"]["clear-envelope"]["messages"]
+    for code in [f"{one}7{two}x" for one in "bcdfgh" for two in "jklmnp"]:
+        messages[code] = messages["reading"]
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(encoded(document))
+    assert caught.value.pointer.endswith("/messages")
 
 
 def test_integers_that_nobody_reads_are_no_choices_either() -> None:
