@@ -335,9 +335,11 @@ def _word(words: list[str], accents: bool = True) -> bool:
 
 def _asked(word: str, accents: bool) -> float:
     """Bits that the text model asks for a word; or, with ``accents``, for it without them and a bit for each: it knows few."""
+    if word.isascii():
+        return spelling(word.lower())
     word = word.replace("İ", "i").lower()  # else it is an i and a dot by itself
     bits = spelling(word)
-    plain = bare(word) if accents and not word.isascii() else None
+    plain = bare(word) if accents else None
     return (
         bits if plain is None else min(bits, spelling(plain) + sum(1 for one, two in zip(word, plain, strict=True) if one != two))
     )
