@@ -24,7 +24,8 @@ def check(data: bytes) -> None:
         assert isinstance(address, IPv4Address)
         assert len(mac) == 17
         assert mac == mac.lower()
-        assert any(line[1:3] == [mac, str(address)] and (line[0] == "0" or float(line[0]) > NOW) for line in lines), mac
+        ends = [line[0] for line in lines if line[1:3] == [mac, str(address)] and line[0].isascii() and line[0].isdecimal()]
+        assert any(not int(end) or int(end) > NOW for end in ends), mac
     stranger = "0 02:ff:ff:ff:ff:fe 10.255.255.254 * *\n"
     if "02:ff:ff:ff:ff:fe" not in text and "10.255.255.254" not in text:
         assert parse_leases(stranger + text, NOW) == {"02:ff:ff:ff:ff:fe": IPv4Address("10.255.255.254"), **found}
