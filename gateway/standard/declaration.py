@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from gateway.standard.legible import illegible
-from gateway.standard.lookalikes import misspelt
 from gateway.standard.refusal import token
-from gateway.standard.repertoire import flaw
 
 
 class ManifestError(ValueError):
@@ -49,26 +46,11 @@ def array(value: object, pointer: str, least: int, most: int) -> list[Any]:
 
 
 def text(value: object, pointer: str, most: int) -> str:
-    """``value`` as 1 to ``most`` characters that a person can read. Raises ManifestError."""
-    found = line(value, pointer, most)
-    legible(illegible(found), pointer)
-    return found
-
-
-def legible(wrong: str | None, pointer: str) -> None:
-    """Raises ManifestError where something is ``wrong``, which is rule and remedy in words."""
-    if wrong is not None:
-        rule, _, remedy = wrong.partition("; ")
-        raise ManifestError(pointer, rule, remedy)
-
-
-def line(value: object, pointer: str, most: int) -> str:
-    """``value`` as 1 to ``most`` characters of the repertoire in their one spelling. Raises ManifestError."""
+    """``value`` as 1 to ``most`` printable characters (whether a person can read them: ``words``). Raises ManifestError."""
     if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable() or value != value.strip():
         raise ManifestError(
             pointer, f"this must be 1 to {most} printable characters without spaces around them", "shorten or clean the text"
         )
-    legible(misspelt(value) or flaw(value), pointer)
     return value
 
 

@@ -13,15 +13,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from gateway.standard import declaration, mud
+from gateway.standard import declaration, mud, words
 from gateway.standard.declaration import ManifestError
-from gateway.standard.legible import illegible, too_many_codes
 from gateway.standard.naming import is_host_name, is_type_name
 from gateway.standard.refusal import token
 from gateway.standard.schema import MAX_TITLE, Schema, parse_schema
 from gateway.standard.schemas import limit
 
-__all__ = ["Direction", "Manifest", "ManifestError", "MessageType", "Vendor", "parse_manifest"]
+__all__ = ["Direction", "Manifest", "ManifestError", "MessageType", "Vendor", "approved_manifest", "parse_manifest"]
 
 EXTENSION = "clear-envelope"
 CONTAINER = mud.CONTAINER
@@ -87,7 +86,14 @@ class Manifest:
 
 
 def parse_manifest(document: bytes) -> Manifest:
-    """The manifest that a MUD file declares. Raises ManifestError."""
+    """The manifest that a MUD file declares, in words that an owner can read. Raises ManifestError."""
+    manifest = approved_manifest(document)
+    words.check(manifest, _PLACE)
+    return manifest
+
+
+def approved_manifest(document: bytes) -> Manifest:
+    """The manifest of a MUD file that the owner has approved: its words are not judged anew. Raises ManifestError."""
     head = declaration.mapping(mud.load(document).get(CONTAINER), f"/{CONTAINER}")
     extensions = head.get("extensions", [])
     if not isinstance(extensions, list) or EXTENSION not in extensions or EXTENSION not in head:
@@ -145,7 +151,7 @@ def _hosts(value: object, pointer: str) -> tuple[str, ...]:
 
 
 def _url(value: object, pointer: str) -> str:
-    url = declaration.line(value, pointer, MAX_URL)
+    url = declaration.text(value, pointer, MAX_URL)
     if not mud.is_plain_url(url):
         raise ManifestError(
             pointer, "an https URL with a host name, without port, user, query and fragment", "publish it under such a one"
@@ -174,15 +180,12 @@ def _messages(value: object, pointer: str, hosts: tuple[str, ...]) -> Mapping[st
     raw = declaration.mapping(value, pointer)
     if not 0 < len(raw) <= MAX_MESSAGES:
         raise ManifestError(pointer, f"a manifest declares 1 to {MAX_MESSAGES} message types", "declare so many")
-    messages = {name: _message(name, raw[name], f"{pointer}/{token(name)}", hosts) for name in raw}
-    declaration.legible(too_many_codes(raw), pointer)
-    return MappingProxyType(messages)
+    return MappingProxyType({name: _message(name, raw[name], f"{pointer}/{token(name)}", hosts) for name in raw})
 
 
 def _message(name: str, value: object, pointer: str, hosts: tuple[str, ...]) -> MessageType:
     if not is_type_name(name):
         raise ManifestError(pointer, "a message type's name is 1 to 64 of a-z, 0-9 and inner hyphens", "rename it")
-    declaration.legible(illegible(name), pointer)
     raw: dict[str, Any] = declaration.members(value, pointer, ("title", "purpose", "direction", "host", "rate", "payload"))
     return MessageType(
         name=name,

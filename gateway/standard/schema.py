@@ -27,7 +27,6 @@ from typing import Any
 from gateway.standard import declaration
 from gateway.standard.canonical import MAX_INTEGER, canonical_names
 from gateway.standard.declaration import ManifestError
-from gateway.standard.legible import illegible, too_many_codes
 from gateway.standard.refusal import token
 from gateway.standard.schemas import limit, member
 from gateway.standard.units import SENML_UNITS
@@ -164,8 +163,6 @@ def _object(raw: dict[str, Any], pointer: str, budget: list[int], depth: int) ->
             raise ManifestError(
                 place, f"member names are 1 to {MAX_NAME} printable ASCII characters", f"rename {name[:MAX_NAME]!a}"
             )
-        declaration.legible(illegible(name), f"{place}/{token(name)}")
-    declaration.legible(too_many_codes(found), place)
     properties = tuple(
         (name, _parse(found[name], f"{place}/{token(name)}", budget, depth - 1, titled=True)) for name in canonical_names(found)
     )
@@ -185,7 +182,6 @@ def _string(raw: dict[str, Any], pointer: str) -> dict[str, Any]:
     for index, value in enumerate(values):
         if value != "":  # an empty choice is a choice
             declaration.text(value, f"{pointer}/enum/{index}", MAX_ENUM_TEXT)
-    declaration.legible(too_many_codes(values), f"{pointer}/enum")
     return {"enum": _distinct(values, f"{pointer}/enum")}
 
 
@@ -197,7 +193,6 @@ def _integer(raw: dict[str, Any], pointer: str) -> dict[str, Any]:
         values = declaration.array(raw["enum"], f"{pointer}/enum", 1, MAX_ENUM)
         for index, value in enumerate(values):
             declaration.integer(value, f"{pointer}/enum/{index}", -MAX_INTEGER, MAX_INTEGER)
-        declaration.legible(too_many_codes(map(str, values)), f"{pointer}/enum")
         return {"enum": _distinct(values, f"{pointer}/enum")}
     for name in ("minimum", "maximum"):
         if name not in raw:
