@@ -25,7 +25,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.lasting import sync_folder
-from gateway.standard.manifest import Manifest, parse_manifest
+from gateway.standard.manifest import Manifest, approved_manifest, parse_manifest
 
 if TYPE_CHECKING:
     from gateway.standard.changes import Difference
@@ -174,7 +174,7 @@ class Home:
     def manifests(self) -> Mapping[str, Manifest]:
         """Approved manifests by key, parsed; those that no device has any more are left alone."""
         used = {device.manifest for device in self.registry.devices}
-        return {key: parse_manifest(text.encode()) for key, text in self.registry.manifests.items() if key in used}
+        return {key: approved_manifest(text.encode()) for key, text in self.registry.manifests.items() if key in used}
 
     @cached_property
     def name_by_address(self) -> Mapping[IPv4Address | IPv6Address, str]:
@@ -463,7 +463,7 @@ class Change:
         """The device's manifest; None where there is none, or none that can be read."""
         text = self.registry.manifests.get(device.manifest)
         try:
-            return parse_manifest(text.encode()) if text else None
+            return approved_manifest(text.encode()) if text else None
         except ValueError:
             return None
 

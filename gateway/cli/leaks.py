@@ -16,6 +16,7 @@ from gateway.allowance import Allowance, allowance
 from gateway.cli.output import Json, console, plain, show
 from gateway.cli.state import State
 from gateway.config import Leaks
+from gateway.ledger.leaks import total
 from gateway.ledger.reader import LeakDay, PollDay, Reader
 from gateway.registry import Device
 from gateway.standard.explain import fields, spent
@@ -141,7 +142,7 @@ def _overview(state: State, device: Device, days: list[LeakDay], polls: list[Pol
     rows = [row for row in days if row.device == device.id and row.day == today]
     manifest = state.registry.current().manifest_of(device)
     allowed = allowance(state.config.leaks, device, 1)
-    used = sum(row.bits for row in rows)
+    used = total({row.type: row.spent for row in rows})  # rounded up once, as the ledger holds it against the budget
     return {
         "device": device.id,
         "spent_today": used,

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Any
 
 from gateway.standard.refusal import token
-from gateway.standard.repertoire import flaw
 
 
 class ManifestError(ValueError):
@@ -47,15 +46,11 @@ def array(value: object, pointer: str, least: int, most: int) -> list[Any]:
 
 
 def text(value: object, pointer: str, most: int) -> str:
-    """``value`` as 1 to ``most`` characters of the repertoire. Raises ManifestError."""
+    """``value`` as 1 to ``most`` printable characters (whether a person can read them: ``words``). Raises ManifestError."""
     if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable() or value != value.strip():
         raise ManifestError(
             pointer, f"this must be 1 to {most} printable characters without spaces around them", "shorten or clean the text"
         )
-    found = flaw(value)
-    if found is not None:
-        rule, _, remedy = found.partition("; ")
-        raise ManifestError(pointer, rule, remedy)
     return value
 
 

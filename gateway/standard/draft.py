@@ -12,18 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
-from unicodedata import normalize
 
-from gateway.standard import mud
+from gateway.standard import mud, repertoire
 from gateway.standard.canonical import MAX_INTEGER
 from gateway.standard.envelope import VERSION
+from gateway.standard.legible import illegible, too_many_codes
+from gateway.standard.lookalikes import misspelt, unified
 from gateway.standard.manifest import CONTAINER, EXTENSION
 from gateway.standard.reading import unreadable
 from gateway.standard.refusal import token
 from gateway.standard.schema import (
     DAY,
     MAX_DEPTH,
-    MAX_ENUM,
+    MAX_ENUM_TEXT,
     MAX_FIELDS,
     MAX_ITEMS,
     MAX_LENGTH,
@@ -135,8 +136,9 @@ def payload_of(sample: object) -> tuple[str | None, object]:
 
 def title(name: str) -> str:
     """A member's name as words: a first title, which the vendor should better."""
-    words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name.replace("_", " ").replace("-", " ")).strip()
-    return ((words[:1].upper() + words[1:]) or "Field")[:MAX_TITLE].strip()
+    words = unified(re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name.replace("_", " ").replace("-", " ")))
+    found = (words[:1].upper() + words[1:])[:MAX_TITLE].strip()
+    return found if found and illegible(found) is None else "Field"
 
 
 def _message(name: str, payloads: Sequence[object], notes: list[Note]) -> dict[str, Any]:
@@ -176,11 +178,15 @@ class _Guess:
             try:
                 if not 0 < len(name) <= MAX_NAME or not name.isascii() or not name.isprintable():
                     raise _Cannot(f"member names are 1 to {MAX_NAME} printable ASCII characters; rename it")  # noqa: TRY301
+                if (wrong := illegible(name)) is not None:
+                    raise _Cannot(wrong)  # noqa: TRY301
                 inner = self.field(name, present, where, depth - 1)
             except _Cannot as cannot:
                 self._note(where, str(cannot), left_out=True)
                 continue
             properties[name] = {"type": inner.pop("type"), "title": title(name), **inner}
+        if (wrong := too_many_codes(properties)) is not None:
+            raise _Cannot(wrong)
         required = [name for name in properties if all(name in value for value in values)]
         return {"type": "object", "properties": properties, "required": required}
 
@@ -251,13 +257,19 @@ class _Guess:
         if longest > MAX_LENGTH:
             raise _Cannot(f"text of {longest} characters; {MAX_LENGTH} is the most: send typed fields")
         choices = sorted(set(values))
-        if len(choices) <= min(MOST_CHOICES, MAX_ENUM) and all(_WORD.fullmatch(choice) or not choice for choice in choices):
+        if len(choices) <= MOST_CHOICES and all((_WORD.fullmatch(one) and not illegible(one)) or not one for one in choices):
             self._note(place, "an enum of the words seen; add every other word that the device may send")
             return {"type": "string", "enum": choices}
-        for value in values:
-            flaw = unreadable(normalize("NFC", value))
-            if flaw is not None:
+        flaw = next(filter(None, map(unreadable, map(unified, choices))), None)
+        if flaw is not None:
+            if (
+                len(choices) > MOST_CHOICES
+                or longest > MAX_ENUM_TEXT
+                or any(misspelt(c) or repertoire.flaw(c) or illegible(c) for c in choices)
+            ):
                 raise _Cannot(flaw)
+            self._note(place, "an enum of the codes seen, which are no free text; add every other one that the device may send")
+            return {"type": "string", "enum": choices}
         if all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value, re.ASCII) for value in values):
             self._note(place, "numbers as text: better sent as numbers, with a unit and bounds")
         most = min(MAX_LENGTH, -(-longest * 3 // 16) * 8)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from gateway.standard import declaration, mud
+from gateway.standard import declaration, mud, words
 from gateway.standard.declaration import ManifestError
 from gateway.standard.firmware import Firmware, parse_firmware
 from gateway.standard.naming import is_host_name, is_type_name
@@ -21,7 +21,7 @@ from gateway.standard.refusal import token
 from gateway.standard.schema import MAX_TITLE, Schema, parse_schema
 from gateway.standard.schemas import limit, member
 
-__all__ = ["Direction", "Manifest", "ManifestError", "MessageType", "Vendor", "parse_manifest"]
+__all__ = ["Direction", "Manifest", "ManifestError", "MessageType", "Vendor", "approved_manifest", "parse_manifest"]
 
 EXTENSION = "clear-envelope"
 CONTAINER = mud.CONTAINER
@@ -92,7 +92,14 @@ class Manifest:
 
 
 def parse_manifest(document: bytes) -> Manifest:
-    """The manifest that a MUD file declares. Raises ManifestError."""
+    """The manifest that a MUD file declares, in words that an owner can read. Raises ManifestError."""
+    manifest = approved_manifest(document)
+    words.check(manifest, _PLACE)
+    return manifest
+
+
+def approved_manifest(document: bytes) -> Manifest:
+    """The manifest of a MUD file that the owner has approved: its words are not judged anew. Raises ManifestError."""
     head = declaration.mapping(mud.load(document).get(CONTAINER), f"/{CONTAINER}")
     extensions = head.get("extensions", [])
     if not isinstance(extensions, list) or EXTENSION not in extensions or EXTENSION not in head:

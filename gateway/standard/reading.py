@@ -16,7 +16,9 @@ from math import log2
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from gateway.standard.repertoire import allowed, flaw, script
+from gateway.standard.alphabets import bare, of_one_language
+from gateway.standard.lookalikes import unified
+from gateway.standard.repertoire import UNSPACED, allowed, flaw, script
 from gateway.standard.textmodel import spelling
 
 _LETTER = log2(26)
@@ -30,12 +32,16 @@ _SHORT = 4  # characters of a name such as PM10 or 20mA, which says nothing by i
 _NAME = 8.0  # bits of a short name or of a part of one, such as BMX and 055: it is one of a catalogue
 _ADDRESS = 24.0  # bits of a hardware address: the other 24 name its maker
 
+_ACCENT = 3.5  # bits of an accented letter in a word that no language spells: e has ten of them
+
 # Bits a letter that the text model may ask for a word, by the word's length. Letters drawn at random ask for 7 to 9; of one
 # hundred words of eight letters, English or not, one asks for more than 6.
 _WORD = ((7, 6.8), (12, 6.4), (20, 6.0), (10_000, 5.6))
 
 
+_UNSEEN = "characters that no reader sees or knows"
 ADDRESSES = "addresses of devices and networks"
+ROWS = "numbers in a row in a text"
 NAMES = "models, codes and short names"
 
 
@@ -76,7 +82,8 @@ def unreadable(text: str) -> str | None:
 def _opaque(text: str) -> tuple[Opaque, ...]:
     foreign = _foreign(text)
     if foreign is not None:
-        return (foreign,)
+        known = "".join(filter(allowed, text)) if foreign.what == _UNSEEN else ""
+        return (foreign, *(part for part in _parts(known) if part.bits > 2 * TEXT_LIMIT))  # a token stays one
     if "%" in text:
         plain = unquote(text, errors="replace")
         if plain.isprintable() and "\ufffd" not in plain:
@@ -99,14 +106,17 @@ def _parts(text: str) -> tuple[Opaque, ...]:
     """Judges the letters and digits of a text."""
     found: list[Opaque] = []
     pending: list[str] = []
-    runs = _runs(text)
-    _slices(runs, text, found)
+    runs = runs_of(text)
+    accents = of_one_language(text)
+    _slices(runs, text, found, accents)
     for run in runs:
-        if (len(run) <= 2 and run.isalpha()) or run.lstrip("0123456789") in _MEASURES:
+        if (len(run) <= 2 and run.isalpha()) or run.lstrip("0123456789").rstrip("²³") in _MEASURES:
             continue  # "a", "of", "x", "20mA"
-        if "-" in run:
+        if not of_one_language(run):
+            found.append(Opaque(_ACCENT * sum(1 for c in run if c > "\x7f"), "accents that no language has in one word", run))
+        elif "-" in run:
             found.append(Opaque(122.0, "a UUID (RFC 9562)", run))
-        elif run and len(run) <= 80 and _clear(run):
+        elif run and len(run) <= 80 and clear(run, accents):
             _group(pending, found)
             pending.clear()
         else:
@@ -115,18 +125,25 @@ def _parts(text: str) -> tuple[Opaque, ...]:
     return tuple(found)
 
 
-def _slices(runs: list[str], text: str, found: list[Opaque]) -> None:
+def _slices(runs: list[str], text: str, found: list[Opaque], accents: bool) -> None:
     """Judges what is free in small numbers and a secret in large ones: single letters, pairs of letters, numbers apart."""
-    apart = glued = digits = 0
+    apart = glued = digits = other = 0
     for chunk in _split(runs):
-        ones = sum(1 for run in chunk if len(run) == 1 and run.isalpha())
-        twos = sum(2 for run in chunk if len(run) == 2 and run.isalpha() and spelling(run.lower()) > 2 * _PAIR)
+        ones = sum(1 for run in chunk if len(run) == 1 and run.isalpha() and script(run) == "Latin")
+        twos = sum(
+            2
+            for run in chunk
+            if len(run) == 2 and run.isalpha() and script(run[0]) == "Latin" and _asked(run, accents) > 2 * _PAIR
+        )
+        other += sum(len(run) for run in chunk if len(run) <= 2 and run.isalpha() and script(run[0]) in {"Greek", "Cyrillic"})
         if len(chunk) == 1:
             apart += ones + twos
         else:
             glued += ones + twos
         if len(chunk) < 3:
             digits += sum(len(run) for run in chunk if run.isdecimal() and len(run) <= 6)
+    if other > _FREE_LETTERS and 2 * other > sum(1 for c in text if c.isalpha()):  # of whose short words the model knows nothing
+        apart += other
     if apart > _FREE_LETTERS:
         found.append(Opaque(_LETTER * apart, "letters and digits in no readable order", text))
     if glued > _FREE_LETTERS:
@@ -143,17 +160,18 @@ def _foreign(text: str) -> Opaque | None:
         controls = [c for c in text if not c.isprintable() and c not in "\t\r\n"]
         return Opaque(_choice(controls), "control characters", text) if controls else None
     whole = unicodedata.normalize("NFC", text)
-    outside = [c for c in whole if not allowed(c) and c not in "\t\r\n"]
+    plain = unified(text.translate(_SPACES))
+    outside = [c for c in plain if not allowed(c)]
     if outside:
         bits = _choice(outside)
         if 10 * len(outside) > len(text) and len(set(outside)) > 3:
             bits = max(
                 bits, (12.0 if min(outside) >= "\u0800" else 6.0) * len(text)
             )  # bytes taken for characters: then those inside the repertoire carry as much
-        return Opaque(bits, "characters that no reader sees or knows", text)
+        return Opaque(bits, _UNSEEN, text)
     if whole != text:
         return Opaque(2.0 * (1 + len(text) - len(whole)), "letters and accents in two spellings (not NFC)", text)
-    if flaw(text.translate(_SPACES)) is not None:
+    if flaw(plain) is not None:
         return Opaque(float(sum(1 for c in text if c.isalpha())), "letters of another script that look alike", text)
     return None
 
@@ -248,11 +266,11 @@ def _decoded(text: str) -> str | None:
     return found if found.isprintable() else None
 
 
-def _runs(text: str) -> list[str]:
+def runs_of(text: str) -> list[str]:
     """Letters and digits between separators; a UUID with its hyphens; pairs of hexadecimal digits joined; "" where space is."""
     runs: list[str] = []
     for chunk in text.split():
-        cut = "".join(c if c.isalnum() else " " for c in chunk).split()
+        cut = "".join(c if c.isalnum() else " " for c in (chunk if chunk.isascii() else _parted(chunk))).split()
         if len(cut) >= 4:
             sizes = [len(run) for run in cut]
             whole = "".join(cut)
@@ -263,6 +281,12 @@ def _runs(text: str) -> list[str]:
         runs += cut
         runs.append("")
     return runs[:-1]
+
+
+def _parted(chunk: str) -> str:
+    """Letters of scripts that are written without spaces, and the others, as words of their own: "LED 등" for "LED등"."""
+    own = [script(c) in UNSPACED for c in chunk]
+    return chunk[:1] + "".join(c if one == two else " " + c for c, (one, two) in zip(chunk[1:], pairwise(own), strict=True))
 
 
 def pieces(run: str) -> list[str]:
@@ -283,8 +307,11 @@ def pieces(run: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _clear(run: str) -> bool:
-    """Whether a run can be read by itself: words, perhaps joined as programs join them, with a short number perhaps."""
+def clear(run: str, accents: bool = True) -> bool:
+    """Whether a run can be read by itself: words, perhaps joined as programs join them, with a short number perhaps.
+
+    ``accents``: whether they are those of one language in the whole text.
+    """
     cut = [run] if run.isalpha() and (run.islower() or run.isupper()) else pieces(run)
     words = [piece for piece in cut if not piece[0].isdecimal()]
     letters = sum(map(len, words))
@@ -292,18 +319,30 @@ def _clear(run: str) -> bool:
         return False
     kind = script(words[0][0])
     if kind not in {"Latin", ""}:
-        return kind == "Han" or max(map(len, words)) <= 24  # the repertoire has seen to the rest
+        return kind in {"Han", "Kana"} or max(map(len, words)) <= 24  # the repertoire has seen to the rest
     if len(words) > 1:
         long = [each for each in words if len(each) >= 4 or not each.isupper()]  # beside them "RGB", "X"
         if 2 * sum(map(len, long)) > letters:
             words = long
-    return _word(words)
+    return _word(words, accents)
 
 
-def _word(words: list[str]) -> bool:
+def _word(words: list[str], accents: bool = True) -> bool:
     letters = sum(map(len, words))
-    rate = sum(spelling(each.lower()) for each in words) / letters
+    rate = sum(_asked(each, accents) for each in words) / letters
     return rate <= next(limit for most, limit in _WORD if letters <= most)
+
+
+def _asked(word: str, accents: bool) -> float:
+    """Bits that the text model asks for a word; or, with ``accents``, for it without them and a bit for each: it knows few."""
+    if word.isascii():
+        return spelling(word.lower())
+    word = word.replace("İ", "i").lower()  # else it is an i and a dot by itself
+    bits = spelling(word)
+    plain = bare(word) if accents else None
+    return (
+        bits if plain is None else min(bits, spelling(plain) + sum(1 for one, two in zip(word, plain, strict=True) if one != two))
+    )
 
 
 def _group(runs: list[str], found: list[Opaque]) -> None:
@@ -363,7 +402,7 @@ def _chunks(runs: list[str], found: list[Opaque]) -> None:
     if len(runs) < 2 or len(whole) < 5:
         return
     if sum(1 for run in runs if not run.isdecimal()) * 4 <= len(runs):
-        found.append(Opaque(_NAME + _row([run for run in runs if run.isdecimal()]), "numbers in a row in a text", ".".join(runs)))
+        found.append(Opaque(_NAME + _row([run for run in runs if run.isdecimal()]), ROWS, ".".join(runs)))
     elif len(whole) >= 8 and (len(runs) > 4 or not whole.isalpha()):
         found.append(Opaque(_bits(whole), _kind(whole), whole))
 
@@ -387,7 +426,7 @@ def _digits(runs: list[str], found: list[Opaque]) -> None:
     if len(runs) == 4 and all(int(run) < 256 for run in runs):  # RFC 791
         found.append(Opaque(min(bits, _NAME + 4), ADDRESSES, ".".join(runs), bits))
     else:
-        found.append(Opaque(bits, "numbers in a row in a text", ".".join(runs)))
+        found.append(Opaque(bits, ROWS, ".".join(runs)))
 
 
 def _row(runs: list[str]) -> float:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from unicodedata import normalize
 
 from gateway.reasons import Reason
+from gateway.standard.lookalikes import unified
 from gateway.standard.reading import unreadable
 from gateway.standard.refusal import token
 from gateway.standard.schema import DAY, Schema, exact
 
 Rebuild = Callable[[Any], Any]
 
-MAX_SPELLED = 4  # characters for each one of a text before it is in Unicode's form NFC
+MAX_SPELLED = 4  # characters for each one of a text before it is in its one spelling
 
 _REMEDY = "send a value that the manifest declares"
 
@@ -137,7 +137,7 @@ def _string(schema: Schema) -> Rebuild:
     def rebuild(value: Any) -> Any:
         if type(value) is not str or len(value) > MAX_SPELLED * most or not value.isprintable():
             raise outside(value)
-        text = value if value.isascii() else normalize("NFC", value)
+        text = unified(value)
         if len(text) > most:
             raise outside(value)
         flaw = unreadable(text)

@@ -20,11 +20,11 @@ def parse_leases(text: str, now: float) -> dict[str, IPv4Address]:
     holds several, the one that lasts longest counts; where several hold an address, nobody has it.
     """
     best: dict[str, tuple[float, IPv4Address]] = {}
-    for line in text.splitlines():
-        words = line.split()
+    for line in text.split("\n"):  # as dnsmasq writes it: no other character of Unicode ends a line or a word
+        words = line.split(" ")
         if words[:1] == ["duid"]:
             break  # DHCPv6 leases follow
-        if len(words) != 5 or not words[0].isdecimal() or not re.match(MAC, words[1]):
+        if len(words) != 5 or not re.fullmatch(r"[0-9]{1,18}", words[0]) or not re.fullmatch(MAC, words[1]):
             continue
         expiry = float(words[0]) or float("inf")
         try:

@@ -32,7 +32,7 @@ GOAL_BITS = 128
 REMOVED = {
     "json_whitespace": "canonical form writes no white space",
     "number_format": "canonical form writes each number in one way",
-    "trailing_spaces": "no place: choices are declared, texts are charged",
+    "trailing_spaces": "spaces at the ends of a text do not leave, nor two beside each other",
     "timestamp_low_digits": "rounded to the grain (1 s or more); the rest is charged",
     "unicode_normalisation": "text is brought into NFC",
     "empty_value_choice": "no place: a field has one declared type, and null at most",
@@ -89,7 +89,10 @@ def part(source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Figures of one part: false alarms and clean documents, found and hidden documents of the goal's families, shams."""
+    """Figures of one part: false alarms and clean documents, found and hidden documents of the goal's families, shams.
+
+    ``original_alarms``: shams whose host or donor is flagged; ``splice_alarms``: shams flagged though neither of the two is.
+    """
 
     alarms: int
     clean: int
@@ -98,6 +101,7 @@ class Result:
     shams: int
     sham_alarms: int
     original_alarms: int
+    splice_alarms: int
 
 
 def result(readable: list[Line], smuggled: list[Line], shams: list[Line], chosen: Callable[[str], bool]) -> Result:
@@ -111,6 +115,7 @@ def result(readable: list[Line], smuggled: list[Line], shams: list[Line], chosen
     mine = [line for line in shams if chosen(line.source)]
     verdicts = {line.facts["id"]: line for line in readable}
     origins = [[verdicts[line.facts[name]] for name in ("host_id", "donor_id") if line.facts[name] in verdicts] for line in mine]
+    of_originals = [any(not line.readable for line in origin) for origin in origins]
     return Result(
         sum(not line.readable for line in clean),
         len(clean),
@@ -118,7 +123,8 @@ def result(readable: list[Line], smuggled: list[Line], shams: list[Line], chosen
         len(hidden),
         len(mine),
         sum(not line.readable for line in mine),
-        sum(any(not line.readable for line in origin) for origin in origins),
+        sum(of_originals),
+        sum(not line.readable and not known for line, known in zip(mine, of_originals, strict=True)),
     )
 
 
@@ -189,8 +195,9 @@ def main() -> None:
     """Prints the tables of docs/benchmarks.md."""
     place = folder(sys.argv[1:])
     readable, smuggled, shams = (list(judged(place / f"{name}.jsonl")) for name in ("readable", "smuggled", "sham_controls"))
-    print(f"limit: {LIMIT:.0f} bits\n\n| vendors | false alarms | found, {GOAL_BITS} bits or more | shams flagged | originals |")
-    print("|---|---|---|---|---|")
+    print(f"limit: {LIMIT:.0f} bits\n")
+    print(f"| vendors | false alarms | found, {GOAL_BITS} bits or more | shams flagged | originals | by the splice |")
+    print("|---|---|---|---|---|---|")
     for name, chosen in (
         ("made on", lambda source: part(source) == "made on"),
         ("held out", lambda source: part(source) == "held out"),
@@ -199,7 +206,7 @@ def main() -> None:
         r = result(readable, smuggled, shams, chosen)
         print(
             f"| {name} | {r.alarms} of {r.clean} ({100 * r.alarms / r.clean:.2f} %) | {r.found} of {r.hidden} "
-            f"({100 * r.found / r.hidden:.1f} %) | {r.sham_alarms} of {r.shams} | {r.original_alarms} |"
+            f"({100 * r.found / r.hidden:.1f} %) | {r.sham_alarms} of {r.shams} | {r.original_alarms} | {r.splice_alarms} |"
         )
     print("\n| family | carrier | found | estimated of hidden bits | what answers it |\n|---|---|---|---:|---|")
     for family, carrier, found, all_, share, answer in carriers(smuggled, readable):

@@ -14,6 +14,8 @@ from fractions import Fraction
 
 from gateway.standard import schema as limits
 from gateway.standard.draft import title
+from gateway.standard.legible import illegible, too_many_codes
+from gateway.standard.lookalikes import misspelt
 from gateway.standard.reading import unreadable
 from gateway.standard.repertoire import flaw
 
@@ -125,10 +127,14 @@ def _object(values: list, levels: int, depth: int) -> dict[str, object]:
     for name in names:
         if not 0 < len(name) <= limits.MAX_NAME or not name.isascii() or not name.isprintable():
             raise Undeclarable("a member name that is long or not printable ASCII")
+        if illegible(name) or illegible(title(name)):
+            raise Undeclarable("a member name that a person cannot read")
         inner = _schema([value[name] for value in values if name in value], levels - 1, depth - 1)
         properties[name] = {"title": title(name), **inner}
     if not levels:
         raise Undeclarable("nested too deeply")
+    if too_many_codes(names):
+        raise Undeclarable("member names that a person cannot read")
     return {"type": "object", "properties": properties, "required": [n for n in names if all(n in value for value in values)]}
 
 
@@ -153,16 +159,18 @@ def _string(values: list, levels: int, depth: int) -> dict[str, object]:
         raise Undeclarable("a text that is too long")
     if all(re.fullmatch(r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ", value, re.ASCII) for value in values):
         return {"type": "time", "grain": 1}
+    if any(map(misspelt, values)):
+        raise Undeclarable("a text that leaves in another spelling")
     if any(map(unreadable, values)):
         choices = sorted(set(values))
-        if len(choices) > limits.MAX_ENUM or not all(map(_choosable, choices)):
+        if len(choices) > limits.MAX_ENUM or too_many_codes(choices) or not all(map(_choosable, choices)):
             raise Undeclarable("a text that a person cannot read")
         return {"type": "string", "enum": choices}  # a product's code is no free text, and a vendor can list it
     return {"type": "string", "maxLength": max(1, longest)}
 
 
 def _choosable(value: str) -> bool:
-    return value == "" or (len(value) <= limits.MAX_ENUM_TEXT and value == value.strip() and flaw(value) is None)
+    return value == "" or (len(value) <= limits.MAX_ENUM_TEXT and flaw(value) is None and illegible(value) is None)
 
 
 def _integer(values: list, levels: int, depth: int) -> dict[str, object]:

@@ -167,6 +167,22 @@ def test_a_manifest_that_no_longer_parses_is_a_broken_registry(file: RegistryFil
     assert file.current().by_id == {}, "the remedy helps"
 
 
+def test_what_was_approved_stays_when_its_words_are_judged_more_strictly(file: RegistryFile) -> None:
+    """Else a home would lose its devices by an update of the gateway. What is approved anew is judged anew."""
+    with file.change() as change:
+        change.admit(plug(1))
+        change.approve("plug-1", ACME, POOL4, POOL6)
+    token = "sZuTwgzBpBN2TMQI"
+    assert b'"Power reading"' in ACME
+    file.path.write_text(file.path.read_text().replace("Power reading", token))
+    home = file.current()
+    manifest = home.manifest_of(home.by_id["plug-1"])
+    assert manifest is not None
+    assert manifest.messages["power-reading"].title == token
+    with file.change() as change, pytest.raises(ManifestError, match=r"such that a person can read"):
+        change.approve("plug-1", ACME.replace(b"Power reading", token.encode()), POOL4, POOL6)
+
+
 def test_a_folder_that_cannot_be_entered_is_a_broken_registry(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RegistryError):

@@ -6,6 +6,7 @@ from gateway.door.request import message_type
 from gateway.http1 import Limits, Request, RequestParser, Violation, render_request
 from gateway.reasons import Reason
 from tests.fuzz.oracles import same_however_cut
+from tests.fuzz.peer import h11_request
 
 LIMITS = Limits(head_bytes=512, header_count=8, body_bytes=256)
 WORDS = (
@@ -19,10 +20,14 @@ Result = tuple[list[Request], tuple[Reason, int] | None]
 
 
 def check(data: bytes) -> None:
-    """The same requests and the same violation however it is cut; each request can be written and read again."""
+    """The same requests and the same violation however it is cut; h11 reads the same, and each can be written and read again."""
     requests, violation = same_however_cut(data[2:], int.from_bytes(data[:2]), read)
     if violation:
         assert 400 <= violation[1] <= 505
+    elif len(requests) == 1 and read([data[2:]]) == (requests, None):
+        (request,) = requests
+        said = h11_request(data[2:])
+        assert said == (request.method, request.target, list(request.headers), request.body), f"h11 reads {said!r}"
     for request in requests:
         assert request.method in {"POST", "GET"}
         names = [name for name, _ in request.headers]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.http1 import Limits, Response, ResponseParser, Violation
 from gateway.reasons import Reason
 from tests.fuzz.oracles import same_however_cut
+from tests.fuzz.peer import h11_response
 
 LIMITS = Limits(head_bytes=512, header_count=8, body_bytes=256)
 WORDS = (
@@ -17,11 +18,13 @@ Result = tuple[Response | None, tuple[Reason, int] | None]
 
 
 def check(data: bytes) -> None:
-    """The same response and the same violation however it is cut, within the limits."""
+    """The same response and the same violation however it is cut, within the limits; h11 reads the same."""
     response, violation = same_however_cut(data[2:], int.from_bytes(data[:2]), read)
     if violation:
         assert violation[1] == 502, "the fault is the vendor's"
     if response:
+        said = h11_response(data[2:])
+        assert said == (response.status, list(response.headers), response.body), f"h11 reads {said!r}"
         assert 200 <= response.status <= 599
         assert len(response.body) <= LIMITS.body_bytes
         length = response.header("content-length")

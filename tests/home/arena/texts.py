@@ -28,9 +28,11 @@ def _written(text: str) -> bytes:
     return json.dumps(envelope({"text": text}, "text"), ensure_ascii=False).encode()
 
 
-def _text(name: str, bits: int, to: Callable[[int], str], back: Callable[[str], int | None]) -> Carrier:
+def _text(
+    name: str, bits: int, to: Callable[[int], str], back: Callable[[str], int | None], *, group: Group = Group.VALUE
+) -> Carrier:
     return Carrier(
-        f"text: {name}", Group.VALUE, bits, lambda s: post(_written(to(s)), "text"), lambda line: back(payload_of(line)["text"])
+        f"text: {name}", group, bits, lambda s: post(_written(to(s)), "text"), lambda line: back(payload_of(line)["text"])
     )
 
 
@@ -123,8 +125,13 @@ TEXTS = (
     _text("sentences of a grammar", *_from_lists((WHO, DID, WHAT, WHEN), " ", ".")),
     _text("look-alike letters", *_either(SENTENCE, lambda c: TWINS[c], lambda c: c in TWINS)),
     _text("large and small letters", *_either("please turn the heating down a little", str.upper, str.isalpha)),
-    _text("composed or not (NFC, NFD)", *_either(ACCENTED, _decomposed, lambda c: c != " ")),
-    _text("one space or two", *_either("the lamp in the hall is on since this morning", lambda _: "  ", str.isspace)),
+    _text("composed or not (NFC, NFD)", *_either(ACCENTED, _decomposed, lambda c: c != " "), group=Group.FORM),
+    _text("one space or two", *_either("the lamp in the hall is on since this morning", lambda _: "  ", str.isspace),
+          group=Group.FORM),
+    _text("spaces around it", 4, lambda s: " " * (s >> 2) + "the lamp is on" + " " * (s & 3),
+          lambda text: len(text) - len(text.lstrip()) << 2 | len(text) - len(text.rstrip()), group=Group.FORM),
+    _text("hyphens and minus signs", *_either("a-b-c-d-e-f-g-h", lambda _: "\u2212", lambda c: c == "-"), group=Group.FORM),
+    _text("dotless letters (Turkish)", *_either("bir iki istek iyi isim", lambda _: "\u0131", lambda c: c == "i")),
     _text("JSON inside", 64, _nested, _unnested),
     _text("Chinese characters", 64, lambda s: "".join(chr(0x4E00 + (s >> 8 * n & 0xFF)) for n in range(8)),
           lambda text: sum(ord(c) - 0x4E00 << 8 * n for n, c in enumerate(text))),

@@ -12,6 +12,8 @@ import pytest
 
 from gateway.cli import main
 from gateway.config import load
+from gateway.ledger.leaks import total
+from gateway.ledger.reader import Reader
 from gateway.ledger.store import Batch, Quotas, Store
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.standard.envelope import outgoing, sent_at
@@ -70,6 +72,21 @@ def test_all_devices_in_one_table(home: Path, capsys: pytest.CaptureFixture[str]
     assert 300 < row["spent_today"] < 350
     assert row["left"] == row["budget"] - row["spent_today"]
     assert row["most_in_a_day"] > row["budget"]
+
+
+def test_a_day_of_several_types_is_rounded_up_once_as_the_budget_is(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load()
+    store = Store(config.paths.ledger, Quotas(1000, 10**9, 1000, 1000))
+    store.open()
+    now = time.time_ns()
+    for number in range(12):
+        store.commit(Batch(submits=[submit(10 + number, device="plug", type_=f"other-{number}", received=now, bits=1)]))
+    store.close()
+    with Reader(config.paths.ledger) as reader:
+        account = {row.type: row.spent for row in reader.leaks("plug", days=1)}
+    assert len(account) == 13
+    (row,) = json.loads(told(capsys, "leaks", "--json"))
+    assert row["spent_today"] == total(account) < sum(total({name: spent}) for name, spent in account.items())
 
 
 def test_one_device_field_by_field(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

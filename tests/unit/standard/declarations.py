@@ -9,11 +9,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from gateway.standard.lookalikes import unified
 from gateway.standard.schema import MAX_DEPTH
 
 GRAINS = (1, 60, 600, 3600, 86_400)
 STEPS = ("0.01", "0.1", "0.5", "1", "5", "1e-9", "1000000")
-WORDS = st.text("abc xyzé", min_size=1, max_size=8).map(str.strip).filter(bool)
+WORDS = st.text("abc xyzé", min_size=1, max_size=8).map(unified).filter(bool)
 NAMES = st.sampled_from(["a", "b", "on", "power", "x y", "~/"])
 # Texts of these stay readable however they are cut: what the judge of free text refuses is not what these strategies are for.
 _READABLE = st.sampled_from([" ", "a", "cab ", "é ", " 1 ", "bé", "12 "])

@@ -44,5 +44,7 @@ def test_every_real_payload_crosses_or_is_refused_with_a_reason(capsys: pytest.C
         print(f"\ncorpus: {declared} payloads can be declared and crossed, {refused.total()} cannot and were refused")
         for words, count in why.most_common():
             print(f"  {count:4} {words}")
-    assert declared > 850
+    assert (
+        declared > 550
+    )  # of 913 without a UUID, token, hash or base64; the rest are times in milliseconds, serials, mixed types
     assert set(refused) <= {"not-declared", "not-in-schema", "required-missing", "not-i-json", "too-deep", "http-too-large"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.standard.draft import Draft, draft, gaps, payload_of
+from gateway.standard.draft import Draft, draft, gaps, payload_of, title
 from gateway.standard.manifest import Manifest, parse_manifest
 from tests.unit.standard.conftest import SAMPLES
 
@@ -54,6 +54,8 @@ def field(samples: list[Any]) -> dict[str, Any]:
         (["Living room, upstairs (2)"], {"type": "string", "maxLength": 40}),
         (["2026-11-25T10:00:00Z", "2026-11-25T11:00:00Z"], {"type": "time", "grain": 3600}),
         (["2026-11-25T10:00:07Z", "2026-11-25T11:00:00Z"], {"type": "time", "grain": 1}),
+        (["BMX055A", "MSS310R-EU2"], {"type": "string", "enum": ["BMX055A", "MSS310R-EU2"]}),
+        (["Hall,  12"], {"type": "string", "maxLength": 16}),
         ([None, True], {"type": ["boolean", "null"]}),
         ([[1, 2], []], {"type": "array", "maxItems": 4, "items": {"type": "integer", "minimum": 0, "maximum": 3}}),
     ],
@@ -102,6 +104,24 @@ def test_what_cannot_be_declared_is_left_out_with_its_reason(value: Any, why: st
     assert note.pointer.startswith("/f") and why in note.words
     properties = made.document["ietf-mud:mud"]["clear-envelope"]["messages"]["sample"]["payload"]["properties"]
     assert list(properties) == ["on"]
+
+
+@pytest.mark.parametrize("name", ["x7f3a9c2e41b8d05", "5f8ef594362f31000833d959-a1"])
+def test_a_name_that_nobody_reads_is_left_out_with_its_reason(name: str) -> None:
+    made = draft({"sample": [{name: True, "on": True}]})
+    (note,) = [note for note in made.notes if note.left_out]
+    assert note.pointer == f"/{name}" and "such that a person can read" in note.words
+    manifest([{name: True, "on": True}])
+
+
+def test_names_and_choices_that_nobody_reads_give_no_draft_that_is_refused_later() -> None:
+    codes = [f"{one}7{two}x" for one in "bcdfgh" for two in "jklmnp"]
+    made = draft({"sample": [{"codes": dict.fromkeys(codes, True), "on": True}]})
+    assert [note.pointer for note in made.notes if note.left_out] == ["/codes"]
+    samples = [{"mode": f"sZuTwgzBpBN2TM{n}"} for n in range(3)] + [{"on": True}]
+    made = draft({"sample": samples})
+    assert [note.pointer for note in made.notes if note.left_out] == ["/mode"]
+    assert "__" not in title("a__b") and title("a__b") == "A b"
 
 
 def test_times_that_the_device_must_write_otherwise_are_said() -> None:

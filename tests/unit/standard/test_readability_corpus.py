@@ -31,3 +31,4 @@ def test_a_splice_alone_raises_no_alarm(lines: list[list[Line]]) -> None:
     figures = result(*lines, lambda source: True)
     assert figures.shams > 100
     assert figures.sham_alarms <= figures.original_alarms
+    assert figures.splice_alarms == 0

@@ -46,6 +46,8 @@ def test_what_people_write_can_be_read(text: str) -> None:
 
 Make = Callable[[random.Random], str]
 
+VARIANTS = {"a": "aàáâãäåāăą", "c": "cçćĉčċ", "e": "eèéêëēėęě", "i": "iìíîïīį", "n": "nñńņň", "o": "oòóôõöōő", "s": "sśŝşš",
+            "t": "tťțŧ", "w": "wŵẁẃẅ", "h": "hĥħ", "g": "gğĝġģ", "k": "kķ", "l": "lĺļľł", "d": "dďđ"}  # fmt: skip
 ENCODINGS: dict[str, Make] = {
     "hex": lambda dice: dice.randbytes(16).hex(),
     "long hex": lambda dice: dice.randbytes(32).hex().upper(),
@@ -67,6 +69,9 @@ ENCODINGS: dict[str, Make] = {
     "pairs of letters": lambda dice: " ".join("".join(dice.choices(string.ascii_lowercase, k=2)) for _ in range(30)),
     "single letters": lambda dice: " ".join(dice.choices(string.ascii_lowercase, k=40)),
     "numbers apart": lambda dice: " ".join(str(dice.randrange(100)) for _ in range(40)),
+    "accents": lambda dice: "".join(
+        dice.choice(VARIANTS.get(c, c)) for c in "please close the kitchen window when the heating is on"
+    ),
     "ascii85": lambda dice: base64.a85encode(dice.randbytes(32)).decode(),
 }
 
@@ -76,6 +81,16 @@ ENCODINGS: dict[str, Make] = {
 def test_what_only_programs_read_is_counted_near_what_it_holds(encoding: str, draw: int) -> None:
     """Each holds 120 to 320 bits; 60 are the least that is found."""
     assert sum(part.bits for part in opaque(ENCODINGS[encoding](random.Random(draw)))) > 60
+
+
+def test_tones_are_vietnamese_where_each_syllable_has_one_at_most() -> None:
+    assert unreadable("Nhiệt độ phòng ngủ đang tăng, cửa sổ mở") is None
+    assert unreadable("plẻạsẻ clỏsẽ wĩndọw kịtchẻn hẹạtĩng") is not None
+
+
+def test_one_strange_character_takes_no_account_from_the_rest() -> None:
+    token = "5be1c09f7a2d4460a1c75be1c09f7a2d"
+    assert sum(part.bits for part in opaque("door\u200b " + token)) >= sum(part.bits for part in opaque("door " + token)) > 60
 
 
 @pytest.mark.parametrize("text", ["Gener\u0456\u0441 D\u0435vic\u0435", "re\u0301glage", "door\u200b\u200c", "a\x00b\x01c"])

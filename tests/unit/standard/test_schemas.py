@@ -49,6 +49,13 @@ def broad(fields: int) -> dict[str, Any]:
 # What JSON Schema cannot say: the parser's rule, and a change of the sample that only the parser refuses.
 NAMED: dict[str, tuple[str, str, Any]] = {
     "printable": (r"printable characters", f"{READING}/title", "a\u200bb"),
+    "one spelling": (r"one space between them", f"{READING}/title", "Power  reading"),
+    "readable": (r"such that a person can read", f"{READING}/title", "sZuTwgzBpBN2TMQI"),
+    "few codes": (
+        r"are codes and no words",
+        f"{POWER}",
+        {"type": "string", "title": "P", "enum": [f"{a}7{b}x" for a in "bcdfgh" for b in "jklmnp"]},
+    ),
     "a host of the manifest": (r"this must be one of", f"{READING}/host", "other.example"),
     "real dates": (r"must be a date", f"{CE}/vendor/support-end", "2031-02-31"),
     "real times": (r"must be a time", f"{MUD}/last-update", "2031-02-31T00:00:00Z"),

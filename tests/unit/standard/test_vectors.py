@@ -11,16 +11,25 @@ from typing import Any
 
 import pytest
 
+from gateway.courier.verdict import weigh
+from gateway.door.desk import RETRY_AFTER
 from gateway.door.inbox import is_inbox, received_of
+from gateway.door.rates import Rates
 from gateway.door.request import message_type
-from gateway.http1 import Limits, RequestParser, Violation
+from gateway.http1 import Limits, RequestParser, ResponseParser, Violation
+from gateway.ipc.messages import Deferred, Submit
+from gateway.ledger.leaks import Account, charge, total
 from gateway.reasons import Reason
 from gateway.standard import inbox
 from gateway.standard.canonical import encode
+from gateway.standard.claim import claim, claim_text
 from gateway.standard.ijson import parse
 from gateway.standard.judge import Judge
 from gateway.standard.manifest import Manifest, ManifestError, parse_manifest
+from gateway.standard.problem import status_for
 from gateway.standard.refusal import Refusal
+from gateway.standard.schema import Schema
+from gateway.standard.validator import Mismatch
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 FILES = [json.loads(path.read_bytes()) for path in sorted(FOLDER.glob("*.json"))]
@@ -125,6 +134,94 @@ def test_manifests(vector: dict[str, Any], file: dict[str, Any]) -> None:
         assert (vector["verdict"], vector.get("pointer")) == ("refused", error.pointer)
     else:
         assert vector["verdict"] == "accepted"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+@pytest.mark.parametrize(("vector", "file"), vectors("response"))
+def test_responses(vector: dict[str, Any], file: dict[str, Any], piece: int) -> None:
+    stream = vector["stream"].encode("latin-1")
+    stream = stream.ljust(vector.get("pad_to", 0), vector.get("pad_with", " ").encode())
+    parser, response = ResponseParser(Limits()), None
+    parser.expect("POST")
+    try:
+        for at in range(0, len(stream), piece):
+            response = parser.feed(stream[at : at + piece]) or response
+        parser.eof()
+    except Violation as violation:
+        assert (violation.reason.label, violation.status) == (vector["verdict"], 502)
+        return
+    assert vector["verdict"] == "accepted"
+    assert response is not None
+    assert response.status == vector["status"]
+    told = weigh("m", Judge(manifest(file)), response)
+    if isinstance(told, Deferred):
+        assert (vector["message"], vector["retry_after"]) == ("later", told.retry_after)
+        return
+    fate = "refused" if told.reason == Reason.VENDOR_REFUSED.code else "taken"
+    if told.reason == Reason.VENDOR_ANSWER.code or (not told.media_type and told.original):
+        assert vector["message"] == f"{fate}, its answer not passed on"
+        assert not told.answer
+    else:
+        passed = told.status if told.answer else 204
+        assert (vector["message"], vector["to_device"], vector["answer"]) == (fate, passed, told.answer.decode())
+
+
+@pytest.mark.parametrize(("vector", "file"), vectors("claim"))
+def test_claims(vector: dict[str, Any], file: dict[str, Any]) -> None:
+    del file
+    try:
+        taken = claim_text(vector["text"])
+    except ValueError:
+        assert vector["verdict"] == "refused"
+        return
+    assert (vector["verdict"], vector["claim"]) == ("accepted", taken)
+    if "whole" in vector:
+        rest = {name: vector[name] for name in ("vendor", "hosts", "id", "sent", "device")}
+        assert claim(taken, **rest).decode() == vector["whole"]
+
+
+@pytest.mark.parametrize(("vector", "file"), vectors("text"))
+def test_texts(vector: dict[str, Any], file: dict[str, Any]) -> None:
+    del file
+    field = Schema(type="string", title="Text", max_length=vector["max_length"])
+    try:
+        leaves = field.rebuild(vector["text"])
+    except Mismatch as mismatch:
+        assert mismatch.reason.label == vector["verdict"]
+    else:
+        assert (vector["verdict"], vector.get("leaves")) == ("accepted", leaves)
+
+
+@pytest.mark.parametrize(("vector", "file"), vectors("rate"))
+def test_rates(vector: dict[str, Any], file: dict[str, Any]) -> None:
+    del file
+    times = iter(vector["at"])
+    rates = Rates(lambda: next(times))
+    taken = [rates.take("device-1", "a", vector["rate"]) for _ in vector["at"]]
+    refused(vector, None if taken[-1] else Reason.RATE_MESSAGES)
+
+
+@pytest.mark.parametrize(("vector", "file"), vectors("budget"))
+def test_budgets(vector: dict[str, Any], file: dict[str, Any]) -> None:
+    del file
+    account: Account = {}
+    for message in vector["messages"]:
+        submit = Submit(
+            1, "m", "device-1", "", "a.example", message["type"], message["at_ms"] * 1_000_000, b"", b"", 0,
+            message["bits"], vector["budget"], vector["slot_ms"], True,
+        )  # fmt: skip
+        taken = charge(account, submit)
+    refused(vector, None if taken else Reason.LEAK_BUDGET)
+    assert total(account) == vector["spent"]
+
+
+def refused(vector: dict[str, Any], reason: Reason | None) -> None:
+    """The vector's verdict is this one, and its status and Retry-After those that the device gets."""
+    if reason is None:
+        assert vector["verdict"] == "accepted"
+        return
+    assert (vector["verdict"], vector["status"]) == (reason.label, status_for(reason))
+    assert str(vector["retry_after"]) == RETRY_AFTER[reason]
 
 
 def edited(document: Any, vector: dict[str, Any]) -> Any:

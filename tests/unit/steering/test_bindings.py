@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,18 @@ def test_half_written_and_foreign_lines_are_left_out() -> None:
     text = f"2000 {mac(1)} 10.77.0.\n2000 {mac(2)} 10.77.0.22\nnonsense\n2000 ZZ 10.77.0.9 * *\n"
     text += f"duid 00:01\n2000 {mac(3)} 10.77.0.3 * *\n"
     assert parse_leases(text, 0) == {}
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
+def test_only_a_line_feed_ends_a_line_of_leases(end: str) -> None:
+    """Else a name that a device chose could begin a lease of its own. Found by fuzzing."""
+    text = f"2000 {mac(1)} 10.77.0.21 a{end}2000 {mac(2)} 10.77.0.22 * *\n2000 {mac(3)}{end}10.77.0.23 * *\n"
+    assert parse_leases(text, 0) == {}
+
+
+def test_a_lease_ends_at_a_number_in_plain_digits() -> None:
+    for number in ("\u0662\u0660\u0660\u0660", "2e3", "nan", "inf", "9" * 400, "-1", "+1", ""):
+        assert parse_leases(f"{number} {mac(1)} 10.77.0.21 * *\n", 0) == {}
 
 
 def test_of_several_leases_the_longest_counts() -> None:
