@@ -130,6 +130,14 @@ class Reason(Enum):
     MANIFEST_URL = (168, "manifest-url", "not an address from which a manifest may be fetched")
     PAIR_KEY = (170, "pair-key", "the key that signs for this device at its vendor could not be read or made")
 
+    # The owner's rules.
+    RULE_DENIED = (180, "rule-denied", "the owner's rules let no such message leave")
+    RULE_QUARANTINED = (181, "rule-quarantined", "the owner's rules shut the device out")
+    RULE_LIMIT = (182, "rule-limit", "more messages than the owner's rules let leave")
+    RULE_ERROR = (183, "rule-error", "the owner's rules failed on this message; it was dropped")
+    RULES_UNREADABLE = (184, "rules-unreadable", "the owner's rules cannot be read, so nothing leaves")
+    RULE_UNFIT = (185, "rule-unfit", "a rule of the owner's does not fit what the manifest declares")
+
     def __init__(self, code: int, label: str, words: str) -> None:
         self.code = code
         self.label = label

@@ -88,12 +88,13 @@ def conforms(judge: Judge, deliver: Deliver, pseudonym: str) -> bool:
     manifest = judge.manifest
     try:
         envelope = msgspec.json.decode(deliver.body)
-        payload = manifest.messages[deliver.type].schema.rebuild(envelope["payload"])
+        withheld = tuple(envelope["withheld"])
+        payload = judge.declared(deliver.type, withheld).rebuild(envelope["payload"])
         sent = envelope["sent"]
         if len(sent) != 20 or not _is_minute(sent):
             return False
         message = Message(deliver.type, deliver.host, payload)
-        return outgoing(message, manifest, id=deliver.id, sent=sent, device=pseudonym) == deliver.body
+        return outgoing(message, manifest, id=deliver.id, sent=sent, device=pseudonym, withheld=withheld) == deliver.body
     except (msgspec.DecodeError, Mismatch, ValueError, TypeError, LookupError):
         return False
 

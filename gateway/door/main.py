@@ -23,6 +23,7 @@ from gateway.door.ledger import LedgerLink
 from gateway.door.tls import AnchorFile, Contexts
 from gateway.ipc.messages import Holder
 from gateway.registry import RegistryFile
+from gateway.rules import RulesFolder
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,15 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
         leaves=leaves,
         contexts=Contexts(),
         attempts=attempts,
-        desk=Desk(config.door, config.leaks, door_port=port, registry=registry, ledger=ledger, attempts=attempts),
+        desk=Desk(
+            config.door,
+            config.leaks,
+            door_port=port,
+            registry=registry,
+            ledger=ledger,
+            attempts=attempts,
+            rules=RulesFolder(config.paths.rules),
+        ),
         max_connections=_room(),
         whois=_nobody,
     )

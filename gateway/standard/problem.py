@@ -46,6 +46,10 @@ _STATUS = {
     Reason.VENDOR_TLS: 502,
     Reason.VENDOR_ADDRESS: 502,
     Reason.VENDOR_ANSWER: 502,
+    Reason.RULE_LIMIT: 429,
+    Reason.RULE_ERROR: 500,
+    Reason.RULES_UNREADABLE: 503,
+    Reason.RULE_UNFIT: 503,
 }
 _JUDGED = range(Reason.JSON_SYNTAX.code, Reason.RATE_MESSAGES.code)
 

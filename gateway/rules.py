@@ -1,0 +1,206 @@
+"""The owner's rules on disk: a folder of TOML files, read by the doors and the courier without a restart, written by the owner.
+
+``RulesFolder.current`` costs one stat(2) for the folder and one for each file when nothing changed, so a rule holds from the
+next message on. A folder that is absent holds no rules. One that cannot be read or has an error keeps the rules that were good
+before; where there never were any, it gives none at all and the caller must refuse. This module never decides about a message.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.policy.coarse import Unfit
+from gateway.policy.plan import Plan, RuledOut, Subject, compiled
+from gateway.policy.rule import MAX_FILE, Rule, RuleError, joined, parse
+from gateway.reasons import Reason
+from gateway.registry import Device
+from gateway.standard.manifest import Manifest, MessageType
+
+log = logging.getLogger(__name__)
+
+MAX_FILES = 64
+MAX_PLANS = 2_048
+SETTLED = 100_000_000  # ns: a file system's clock may be so coarse that a second change shows no other time
+SUFFIX = ".toml"
+RETRY_UNREADABLE, RETRY_UNFIT = 60, 3_600  # seconds
+
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The folder as it is on disk. ``ignored``: names of files that hold no rules for want of the ending ``.toml``."""
+
+    rules: tuple[Rule, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def read(folder: Path, instead: dict[str, bytes] | None = None) -> Found:
+    """Read and check all files. ``instead``: content by file name, in place of what is there or beside it.
+
+    An absent folder is an empty one. Raises RuleError, also where something cannot be read.
+    """
+    contents = dict(instead or {})
+    ignored: list[str] = []
+    try:
+        names = os.listdir(folder) if folder.exists() else []  # noqa: PTH208
+        for name in sorted(names):
+            if name.startswith(".") or name in contents:
+                continue
+            if not name.endswith(SUFFIX):
+                ignored.append(name)
+                continue
+            contents[name] = _content(folder / name)
+    except OSError as error:
+        raise RuleError(f"{folder}: {error}; the gateway's users must be able to read the folder and its files") from error
+    if len(contents) > MAX_FILES:
+        raise RuleError(f"{folder}: {len(contents)} files; at most {MAX_FILES}: put rules together")
+    return Found(joined(parse(name, contents[name]) for name in sorted(contents)), tuple(ignored))
+
+
+def _content(path: Path) -> bytes:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise RuleError(f"{path.name}: no file; a rule's file is a plain one: remove it")
+    if found.st_size > MAX_FILE:
+        raise RuleError(f"{path.name}: {found.st_size} bytes; a file of rules has at most {MAX_FILE}: split it")
+    return path.read_bytes()
+
+
+class RulesFolder:
+    """The folder as one process knows it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._name = str(path)
+        self._rules: tuple[Rule, ...] | None = None
+        self._stamp: tuple[_Stamp, ...] | None = None
+        self._files: tuple[str, ...] = ()
+        self.fault = ""  # why what is on disk is not in force
+
+    def current(self) -> tuple[Rule, ...]:
+        """The rules in force. Raises RuleError where none were ever readable."""
+        try:
+            stamp = self._look()
+        except OSError as error:
+            self._stamp = None
+            self._fail(f"{self.path}: {error}; the gateway's users must be able to read the folder and its files")
+        else:
+            if stamp is None or stamp != self._stamp:
+                self._take()
+        if self._rules is None:
+            raise RuleError(self.fault)
+        return self._rules
+
+    def _look(self) -> tuple[_Stamp, ...] | None:
+        """What tells one state of the folder from another; None where its list of files is to be read anew. Raises OSError."""
+        try:
+            found = os.stat(self._name)  # noqa: PTH116  # as in the registry: every message pays it
+        except FileNotFoundError:
+            return ()
+        stamps = [(found.st_ino, found.st_mtime_ns, 0)]
+        if self._stamp is None or self._stamp[:1] != (stamps[0],):
+            return None
+        for name in self._files:
+            try:
+                found = os.stat(name)  # noqa: PTH116
+            except FileNotFoundError:
+                return None
+            stamps.append((found.st_ino, found.st_mtime_ns, found.st_size))
+        return tuple(stamps)
+
+    def _take(self) -> None:
+        """Read everything; what is good comes into force."""
+        began = time.time_ns()
+        self._stamp = None
+        try:
+            self._files = tuple(sorted(str(path) for path in self.path.glob(f"*{SUFFIX}") if not path.name.startswith(".")))
+            before = self._stat_all()
+            self._read()
+            after = self._stat_all()
+        except OSError as error:  # gone between two looks: the next message looks again
+            self._fail(f"{self.path}: {error}")
+            return
+        newest = max((mtime for _, mtime, _ in after), default=0)
+        if before == after and not 0 <= began - newest < SETTLED:
+            self._stamp = after
+
+    def _read(self) -> None:
+        try:
+            rules = read(self.path).rules
+        except RuleError as error:
+            self._fail(str(error))
+            return
+        if rules != self._rules:
+            log.warning("%d of the owner's rules are in force", len(rules))
+            self._rules = rules
+        self.fault = ""
+
+    def _stat_all(self) -> tuple[_Stamp, ...]:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return ()
+        stamps = [(found.st_ino, found.st_mtime_ns, 0)]
+        for name in self._files:
+            found = Path(name).stat()
+            stamps.append((found.st_ino, found.st_mtime_ns, found.st_size))
+        return tuple(stamps)
+
+    def _fail(self, why: str) -> None:
+        if why != self.fault:
+            kept = "the rules that were good before stay in force" if self._rules is not None else "so no message leaves"
+            log.critical("the owner's rules cannot be used, %s: %s; see `mudroom rules check`", kept, why)
+        self.fault = why
+
+
+class Plans:
+    """Rules compiled for each message type of each device, until files or manifests change."""
+
+    def __init__(self, folder: RulesFolder) -> None:
+        self._folder = folder
+        self._rules: tuple[Rule, ...] = ()
+        self._plans: dict[tuple[str, str, str], tuple[MessageType, Plan | RuledOut]] = {}
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those that the plans are of."""
+        return self._rules
+
+    def plan(self, device: Device, manifest: Manifest, declared: MessageType) -> Plan | None:
+        """The plan; None where no rule is for such messages. Raises RuledOut where rules cannot be read or do not fit."""
+        try:
+            rules = self._folder.current()
+        except RuleError as error:
+            told = "the gateway cannot read its owner's rules, so nothing leaves; try again later"
+            raise RuledOut(Reason.RULES_UNREADABLE, told, str(error), retry_after=RETRY_UNREADABLE) from None
+        if rules is not self._rules:
+            self._plans.clear()
+            self._rules = rules
+        if not rules:
+            return None
+        key = (device.id, device.kind, declared.name)
+        known = self._plans.get(key)
+        if known is None or known[0] is not declared:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            known = self._plans[key] = (declared, compile_for(rules, device, manifest, declared))
+        plan = known[1]
+        if isinstance(plan, RuledOut):  # a new one each time: an exception that is raised again grows
+            raise RuledOut(plan.reason, plan.detail, plan.record, retry_after=plan.retry_after)
+        return None if plan.idle else plan
+
+
+def compile_for(rules: tuple[Rule, ...], device: Device, manifest: Manifest, declared: MessageType) -> Plan | RuledOut:
+    """The plan, or the refusal of every such message where a rule does not fit what is declared."""
+    subject = Subject(device.id, device.kind, manifest.vendor.name, declared.name, declared.purpose)
+    try:
+        return compiled(rules, subject, declared.schema)
+    except Unfit as error:
+        told = "a rule of the owner's does not fit this message, so it does not leave; the owner is told"
+        return RuledOut(Reason.RULE_UNFIT, told, str(error), retry_after=RETRY_UNFIT)
