@@ -1,7 +1,8 @@
-"""Files that must outlive a power cut: whole and on disk, or not there. It must never replace a file that is there."""
+"""Files that must outlive a power cut: whole and on disk, or as before. A reader must never see a part of one."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -19,6 +20,26 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
         os.link(temporary, path)  # unlike rename(2), link(2) never replaces
     finally:
         Path(temporary).unlink()
+    sync_folder(path.parent)
+
+
+def replace_shared(path: Path, content: bytes, group: str) -> None:
+    """Write a file that ``group`` may read, in place of what is there: whole and on disk, or as before. Raises OSError."""
+    import grp
+
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), 0o640)
+            with contextlib.suppress(KeyError, PermissionError):
+                os.fchown(file.fileno(), -1, grp.getgrnam(group).gr_gid)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
     sync_folder(path.parent)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.policy.coarse import Unfit
+from gateway.policy.moment import Moment
 from gateway.policy.plan import Plan, RuledOut, Subject, compiled
 from gateway.policy.rule import MAX_FILE, Rule, RuleError, joined, parse
 from gateway.reasons import Reason
@@ -204,3 +205,9 @@ def compile_for(rules: tuple[Rule, ...], device: Device, manifest: Manifest, dec
     except Unfit as error:
         told = "a rule of the owner's does not fit this message, so it does not leave; the owner is told"
         return RuledOut(Reason.RULE_UNFIT, told, str(error), retry_after=RETRY_UNFIT)
+
+
+def local_moment(nanoseconds: int) -> Moment:
+    """A time (ns since the epoch) as rules look at it, in the box's own time zone. Nothing says yet who is at home."""
+    found = time.localtime(nanoseconds // 10**9)
+    return Moment(found.tm_hour * 60 + found.tm_min, found.tm_wday)

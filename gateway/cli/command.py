@@ -1,7 +1,7 @@
 """The whole `mudroom` command with its help: the one place that knows every room and joins them.
 
 Exit codes: 0 done, 1 it could not be done (the message says why and what to do), 2 the words of the call are wrong,
-3 a check found something (`doctor`, `network plan`, `status`, `ledger verify`, `manifest …`).
+3 a check found something (`doctor`, `network plan`, `status`, `ledger verify`, `manifest …`, `rules check`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gateway.cli import (
     leaks,
     manifests,
     networks,
+    rules,
     serve,
     settings,
     status,
@@ -48,6 +49,7 @@ app.command("leaks")(leaks.leaks)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
 app.add_typer(traffic.ledger_app, name="ledger")
+app.add_typer(rules.app, name="rules")
 app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")

@@ -5,7 +5,6 @@ What they need besides the message is the door's: the time of day, how often a d
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from gateway.door.rates import Rates
@@ -14,7 +13,7 @@ from gateway.policy.plan import RuledOut, recorded
 from gateway.policy.rule import Rule
 from gateway.reasons import Reason
 from gateway.registry import Device
-from gateway.rules import Plans, RulesFolder
+from gateway.rules import Plans, RulesFolder, local_moment
 from gateway.standard.envelope import Message
 from gateway.standard.manifest import Manifest
 from gateway.standard.schema import Schema
@@ -59,7 +58,7 @@ class Ruling:
         if plan is None:
             return Leaving(message, message)
         try:
-            ruled = plan.apply(message.payload, _moment(when) if plan.timed else _NO_TIME)
+            ruled = plan.apply(message.payload, local_moment(when) if plan.timed else _NO_TIME)
         except RuledOut as out:
             if out.reason is Reason.RULE_QUARANTINED and len(self._shut) < MAX_SHUT:
                 self._shut[device.id] = out.record.split()[1]
@@ -79,8 +78,3 @@ class Ruling:
             recorded(ruled.decisions),
             ruled.delay.seconds * 1000 if ruled.delay is not None else 0,
         )
-
-
-def _moment(nanoseconds: int) -> Moment:
-    found = time.localtime(nanoseconds // 10**9)
-    return Moment(found.tm_hour * 60 + found.tm_min, found.tm_wday)
