@@ -7,20 +7,23 @@ before; where there never were any, it gives none at all and the caller must ref
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.policy.coarse import Unfit
 from gateway.policy.moment import Moment
 from gateway.policy.plan import Plan, RuledOut, Subject, compiled
+from gateway.policy.review import Declared
 from gateway.policy.rule import MAX_FILE, Rule, RuleError, joined, parse
 from gateway.reasons import Reason
-from gateway.registry import Device
-from gateway.standard.manifest import Manifest, MessageType
+from gateway.registry import Device, Home
+from gateway.standard.manifest import Direction, Manifest, MessageType
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +176,7 @@ class Plans:
         """Those that the plans are of."""
         return self._rules
 
-    def plan(self, device: Device, manifest: Manifest, declared: MessageType) -> Plan | None:
+    def plan(self, device: Device, manifest: Manifest, one: MessageType) -> Plan | None:
         """The plan; None where no rule is for such messages. Raises RuledOut where rules cannot be read or do not fit."""
         try:
             rules = self._folder.current()
@@ -185,26 +188,57 @@ class Plans:
             self._rules = rules
         if not rules:
             return None
-        key = (device.id, device.kind, declared.name)
+        key = (device.id, device.kind, one.name)
         known = self._plans.get(key)
-        if known is None or known[0] is not declared:
+        if known is None or known[0] is not one:
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
-            known = self._plans[key] = (declared, compile_for(rules, device, manifest, declared))
+            known = self._plans[key] = (one, compile_for(rules, device, manifest, one))
         plan = known[1]
         if isinstance(plan, RuledOut):  # a new one each time: an exception that is raised again grows
             raise RuledOut(plan.reason, plan.detail, plan.record, retry_after=plan.retry_after)
         return None if plan.idle else plan
 
 
-def compile_for(rules: tuple[Rule, ...], device: Device, manifest: Manifest, declared: MessageType) -> Plan | RuledOut:
+def compile_for(rules: tuple[Rule, ...], device: Device, manifest: Manifest, one: MessageType) -> Plan | RuledOut:
     """The plan, or the refusal of every such message where a rule does not fit what is declared."""
-    subject = Subject(device.id, device.kind, manifest.vendor.name, declared.name, declared.purpose)
     try:
-        return compiled(rules, subject, declared.schema)
+        return compiled(rules, _subject(device, manifest, one), one.schema)
     except Unfit as error:
         told = "a rule of the owner's does not fit this message, so it does not leave; the owner is told"
         return RuledOut(Reason.RULE_UNFIT, told, str(error), retry_after=RETRY_UNFIT)
+
+
+def closed(folder: Path) -> list[str]:
+    """Files, or the folder, that the gateway's own users may not read, whatever root may."""
+    import grp
+
+    from gateway.service import GROUP
+
+    try:
+        group = grp.getgrnam(GROUP).gr_gid
+    except KeyError:
+        group = -1
+    found = []
+    for path, others, ours in ((folder, 0o5, 0o50), *((path, 0o4, 0o40) for path in sorted(folder.glob(f"*{SUFFIX}")))):
+        with contextlib.suppress(FileNotFoundError):
+            state = path.stat()
+            if state.st_mode & others != others and not (state.st_gid == group and state.st_mode & ours == ours):
+                found.append(path.name)
+    return found
+
+
+def declared(home: Home) -> Iterator[Declared]:
+    """All messages of all approved manifests, by device."""
+    for device in home.registry.devices:
+        manifest = home.manifest_of(device)
+        if manifest is not None:
+            for one in manifest.messages.values():
+                yield Declared(_subject(device, manifest, one), one.schema, one.direction is Direction.FROM_DEVICE)
+
+
+def _subject(device: Device, manifest: Manifest, one: MessageType) -> Subject:
+    return Subject(device.id, device.kind, manifest.vendor.name, one.name, one.purpose)
 
 
 def local_moment(nanoseconds: int) -> Moment:

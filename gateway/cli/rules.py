@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 import tomllib
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,13 +17,10 @@ from gateway.cli.replay import explained, replay
 from gateway.cli.state import State
 from gateway.cli.traffic import rulings
 from gateway.ledger.reader import Reader
-from gateway.policy.plan import Subject
-from gateway.policy.review import Declared, Doubt, review
+from gateway.policy.review import Doubt, review
 from gateway.policy.rule import GRAINS, Rule, RuleError
 from gateway.policy.wording import said
-from gateway.registry import Home
-from gateway.rules import SUFFIX, read
-from gateway.standard.manifest import Direction
+from gateway.rules import SUFFIX, closed, declared, read
 
 app = typer.Typer(help="Decide what of each message may leave.", no_args_is_help=True)
 
@@ -59,9 +55,12 @@ def check(
     folder = state.config.paths.rules
     try:
         found = read(folder, {path.name: path.read_bytes() for path in files or []})
-        doubts = review(found.rules, _declared(state.registry.current()))
+        doubts = review(found.rules, declared(state.registry.current()))
         doubts += [
             Doubt("", f"{name}: not read, for its name does not end with {SUFFIX}: rename or remove it") for name in found.ignored
+        ]
+        doubts += [
+            Doubt("", f"{name}: the gateway's processes cannot read it: `chmod o+r` it", wrong=True) for name in closed(folder)
         ]
         rows = [{"rule": doubt.rule, "wrong": doubt.wrong, "says": doubt.says} for doubt in doubts]
         number = len(found.rules)
@@ -209,7 +208,7 @@ def _add(  # noqa: PLR0917 # a rule's words, in their order
     table |= {word: value for word, value in chosen.items() if value} | doing
     rule = rulewriting.add(state.config.paths.rules, table)
     typer.echo(f"{rule.name}: {plain(said(rule))}")
-    for doubt in review(read(state.config.paths.rules).rules, _declared(home)):
+    for doubt in review(read(state.config.paths.rules).rules, declared(home)):
         if doubt.wrong or doubt.rule == rule.name:
             typer.echo(f"note: {plain(doubt.says)}")
 
@@ -221,14 +220,6 @@ def _name(*parts: str) -> str:
 
 def _row(rule: Rule) -> dict[str, Any]:
     return {"name": rule.name, "do": rule.do, "does": said(rule), "file": rule.file, "line": rule.line, "note": rule.note}
-
-
-def _declared(home: Home) -> Iterator[Declared]:
-    for device in home.registry.devices:
-        manifest = home.manifest_of(device)
-        for one in manifest.messages.values() if manifest is not None else ():
-            subject = Subject(device.id, device.kind, manifest.vendor.name, one.name, one.purpose)  # type: ignore[union-attr]
-            yield Declared(subject, one.schema, one.direction is Direction.FROM_DEVICE)
 
 
 def _span(text: str) -> int:
