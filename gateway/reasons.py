@@ -125,7 +125,7 @@ class Reason(Enum):
     VENDOR_ADDRESS = (163, "vendor-address", "the vendor's name led to an address that is not public")
     VENDOR_ANSWER = (164, "vendor-answer", "the vendor's answer does not conform")
     EXPIRED = (165, "expired", "the vendor could not be reached for so long that the message was given up")
-    WITHDRAWN = (166, "withdrawn", "the owner withdrew the device or its manifest before the message had left")
+    WITHDRAWN = (166, "withdrawn", "the owner withdrew the device, its manifest or what it may tell before the message had left")
     VENDOR_BUSY = (167, "vendor-busy", "the vendor asked to try again later")
     MANIFEST_URL = (168, "manifest-url", "not an address from which a manifest may be fetched")
     PAIR_KEY = (170, "pair-key", "the key that signs for this device at its vendor could not be read or made")

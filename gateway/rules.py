@@ -15,15 +15,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gateway.policy.coarse import Unfit
 from gateway.policy.moment import Moment
-from gateway.policy.plan import Plan, RuledOut, Subject, compiled
+from gateway.policy.plan import Plan, RuledOut, Subject, certain, compiled
 from gateway.policy.review import Declared
 from gateway.policy.rule import MAX_FILE, Rule, RuleError, joined, parse
 from gateway.reasons import Reason
 from gateway.registry import Device, Home
+from gateway.standard.canonical import encode
 from gateway.standard.manifest import Direction, Manifest, MessageType
+from gateway.standard.refusal import Refusal
+from gateway.standard.schema import Schema
 
 log = logging.getLogger(__name__)
 
@@ -170,14 +174,15 @@ class Plans:
         self._folder = folder
         self._rules: tuple[Rule, ...] = ()
         self._plans: dict[tuple[str, str, str], tuple[MessageType, Plan | RuledOut]] = {}
+        self._held: dict[tuple[str, str, str, tuple[str, ...]], tuple[MessageType, Plan | RuledOut]] = {}
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """Those that the plans are of."""
         return self._rules
 
-    def plan(self, device: Device, manifest: Manifest, one: MessageType) -> Plan | None:
-        """The plan; None where no rule is for such messages. Raises RuledOut where rules cannot be read or do not fit."""
+    def look(self) -> tuple[Rule, ...]:
+        """The rules of this moment. Raises RuledOut where they cannot be read."""
         try:
             rules = self._folder.current()
         except RuleError as error:
@@ -185,7 +190,13 @@ class Plans:
             raise RuledOut(Reason.RULES_UNREADABLE, told, str(error), retry_after=RETRY_UNREADABLE) from None
         if rules is not self._rules:
             self._plans.clear()
+            self._held.clear()
             self._rules = rules
+        return rules
+
+    def plan(self, device: Device, manifest: Manifest, one: MessageType) -> Plan | None:
+        """The plan; None where no rule is for such messages. Raises RuledOut where rules cannot be read or do not fit."""
+        rules = self.look()
         if not rules:
             return None
         key = (device.id, device.kind, one.name)
@@ -194,16 +205,48 @@ class Plans:
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
             known = self._plans[key] = (one, compile_for(rules, device, manifest, one))
-        plan = known[1]
-        if isinstance(plan, RuledOut):  # a new one each time: an exception that is raised again grows
-            raise RuledOut(plan.reason, plan.detail, plan.record, retry_after=plan.retry_after)
+        plan = _raised(known[1])
         return None if plan.idle else plan
 
+    def hold(
+        self, device: Device, manifest: Manifest, one: MessageType, *, schema: Schema, withheld: tuple[str, ...], payload: Any
+    ) -> bool:
+        """Whether a payload that is to leave, and ``withheld`` beside it, is as the rules of this moment say for certain.
 
-def compile_for(rules: tuple[Rule, ...], device: Device, manifest: Manifest, one: MessageType) -> Plan | RuledOut:
-    """The plan, or the refusal of every such message where a rule does not fit what is declared."""
+        ``schema``: the declared one where members of ``withheld`` may be absent. Raises RuledOut where rules cannot be read
+        or do not fit, for then nobody knows; what they refuse does not hold.
+        """
+        rules = self.look()
+        if not rules:
+            return True
+        key = (device.id, device.kind, one.name, withheld)
+        known = self._held.get(key)
+        if known is None or known[0] is not one:
+            if len(self._held) >= MAX_PLANS:
+                self._held.clear()
+            known = self._held[key] = (one, compile_for(certain(rules), device, manifest, one, schema))
+        plan = _raised(known[1])
+        if plan.idle:
+            return True
+        try:
+            left = plan.apply(payload, Moment(0, 0)).payload
+        except Refusal:
+            return False
+        return set(plan.withheld) <= set(withheld) and encode(left) == encode(payload)
+
+
+def _raised(plan: Plan | RuledOut) -> Plan:
+    if isinstance(plan, RuledOut):  # a new one each time: an exception that is raised again grows
+        raise RuledOut(plan.reason, plan.detail, plan.record, retry_after=plan.retry_after)
+    return plan
+
+
+def compile_for(
+    rules: tuple[Rule, ...], device: Device, manifest: Manifest, one: MessageType, schema: Schema | None = None
+) -> Plan | RuledOut:
+    """The plan, or the refusal of every such message where a rule does not fit what is declared. ``schema``: in place of that."""
     try:
-        return compiled(rules, _subject(device, manifest, one), one.schema)
+        return compiled(rules, _subject(device, manifest, one), schema or one.schema)
     except Unfit as error:
         told = "a rule of the owner's does not fit this message, so it does not leave; the owner is told"
         return RuledOut(Reason.RULE_UNFIT, told, str(error), retry_after=RETRY_UNFIT)

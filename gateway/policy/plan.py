@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.policy import deriving
@@ -157,6 +157,21 @@ def compiled(rules: Iterable[Rule], subject: Subject, schema: Schema) -> Plan:
         _strip=derived.strip,
         _fill=derived.fill,
         timed=any(rule.between or rule.days for rule in mine),
+    )
+
+
+def certain(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """What can be held against an envelope that has been ruled already, by somebody who does not know what the device said.
+
+    A rule that matches sometimes says nothing then, and neither do those that it stands before. What is left always holds, and
+    ruled twice is ruled once.
+    """
+    known = (rule for rule in rules if rule.do not in {Action.DELAY, Action.LIMIT})
+    return tuple(
+        rule
+        if rule.always
+        else replace(rule, do=Action.ALLOW, value=(), below=None, above=None, between=None, days=frozenset(), presence="")
+        for rule in known
     )
 
 
