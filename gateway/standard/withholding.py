@@ -10,10 +10,11 @@ from itertools import pairwise
 
 from gateway.standard.refusal import token
 from gateway.standard.schema import Schema
+from gateway.standard.schemas import limit
 
 ROOT = "/payload"
 EACH = "-"  # RFC 6901 section 4 has it for no item that there is, so no index is like it
-MAX_WITHHELD = 256  # pointers in one envelope
+MAX_WITHHELD = limit("envelope", "$defs/toVendor/properties/withheld/maxItems")  # pointers in one envelope
 MAX_WITHHELD_TEXT = 8_192  # characters of them together
 
 
