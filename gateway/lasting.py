@@ -5,26 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def write_new(path: Path, content: bytes, mode: int) -> None:
     """Write a file that must not exist yet: whole and on disk, or not at all. Raises FileExistsError, OSError."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+    with _beside(path, content, mode) as temporary:
         os.link(temporary, path)  # unlike rename(2), link(2) never replaces
-    finally:
-        Path(temporary).unlink()
+        temporary.unlink()
     sync_folder(path.parent)
 
 
 def replace_shared(path: Path, content: bytes, group: str) -> None:
     """Write a file that ``group`` may read, in place of what is there: whole and on disk, or as before. Raises OSError."""
+    with _beside(path, content, 0o640, group) as temporary:
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, content: bytes, mode: int, group: str = "") -> Iterator[Path]:
+    """A file with this content, on disk, in the same folder; removed where the block fails to make it ``path``."""
     import grp
 
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
@@ -32,15 +34,15 @@ def replace_shared(path: Path, content: bytes, group: str) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), 0o640)
-            with contextlib.suppress(KeyError, PermissionError):
-                os.fchown(file.fileno(), -1, grp.getgrnam(group).gr_gid)
+            os.fchmod(file.fileno(), mode)
+            if group:
+                with contextlib.suppress(KeyError, PermissionError):
+                    os.fchown(file.fileno(), -1, grp.getgrnam(group).gr_gid)
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        yield Path(temporary)
     except BaseException:
-        Path(temporary).unlink()
+        Path(temporary).unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -187,6 +187,6 @@ def shown(value: Any) -> str:
 def _payload(body: bytes) -> Any:
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found.get("payload", {}) if isinstance(found, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from gateway.cli.output import Json, console, plain, show, when
@@ -118,9 +119,26 @@ def _message(record: MessageRecord) -> dict[str, Any]:
 
 
 def rulings(message: Record) -> list[dict[str, Any]]:
-    """What the owner's rules decided in a message: "rule", "do", "at" (pointers; none: the message as a whole)."""
-    found: list[dict[str, Any]] = json.loads(message.detail) if message.detail else []
-    return found
+    """What the owner's rules decided in a message: "rule", "do", "at" (pointers; none: the message as a whole).
+
+    A door says so, and one that was taken over may say anything: what is in no such form is one ruling that says so.
+    """
+    if not message.detail:
+        return []
+    try:
+        return [msgspec.structs.asdict(ruling) for ruling in _rulings(message.detail)]
+    except msgspec.DecodeError:
+        return [{"rule": "(unreadable)", "do": "?", "at": []}]
+
+
+class _Ruling(msgspec.Struct):
+    rule: str
+    do: str
+    at: list[str]
+    more: int = 0
+
+
+_rulings = msgspec.json.Decoder(list[_Ruling]).decode
 
 
 def _refusal(record: Record) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Ruling:
             ruled = plan.apply(message.payload, local_moment(when) if plan.timed else _NO_TIME)
         except RuledOut as out:
             if out.reason is Reason.RULE_QUARANTINED and len(self._shut) < MAX_SHUT:
-                self._shut[device.id] = out.record.split()[1]
+                self._shut[device.id] = out.rule
             raise
         if ruled.limit is not None and not self._limits.take(device.id, ruled.limit.name, ruled.limit.per_hour):
             raise RuledOut(

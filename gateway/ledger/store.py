@@ -652,7 +652,7 @@ def _pointers(pointers: tuple[str, ...]) -> str:
 
 
 def _submit_size(submit: Submit) -> int:
-    return len(submit.original) + len(submit.outgoing) + len(submit.rules)
+    return len(submit.original) + len(submit.outgoing) + len(submit.rules) + sum(map(len, submit.withheld))
 
 
 def _cost(batch: Batch) -> int:

@@ -48,11 +48,12 @@ class Subject:
 class RuledOut(Refusal):
     """The owner's rules let a message not leave. ``record``: which rule and why, for the owner and never for the device.
 
-    ``retry_after``: seconds, 0 where trying again is of no use.
+    ``rule``: its name, where it is a single one's doing; ``retry_after``: seconds, 0 where trying again is of no use.
     """
 
-    def __init__(self, reason: Reason, told: str, record: str, *, retry_after: int = 0) -> None:
+    def __init__(self, reason: Reason, told: str, record: str, *, rule: str = "", retry_after: int = 0) -> None:
         super().__init__(reason, told)
+        self.rule = rule
         self.record = bounded(record, MAX_DETAIL)
         self.retry_after = retry_after
 
@@ -102,7 +103,8 @@ class Plan:
         deciding = _first(self._whether, look)
         if deciding is not None and deciding.do in _TOLD:
             reason, told = _TOLD[deciding.do]
-            raise RuledOut(reason, told, f"rule {deciding.name} ({deciding.file}, line {deciding.line}) says {deciding.do}")
+            record = f"rule {deciding.name} ({deciding.file}, line {deciding.line}) says {deciding.do}"
+            raise RuledOut(reason, told, record, rule=deciding.name)
         delay, limit = _first(self._delay, look), _first(self._limit, look)
         for rule in (deciding, delay, limit):
             if rule is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.cli import main
 from gateway.cli.checks import Box, rules
 from gateway.config import load
 from gateway.ipc.messages import Refused
@@ -21,6 +19,7 @@ from gateway.registry import Device, Kind, RegistryFile
 from gateway.rules import Plans, RulesFolder
 from gateway.standard.envelope import Message, outgoing, sent_at
 from gateway.standard.judge import Judge
+from tests.unit.cli.test_leaks import call
 from tests.unit.ledger.peers import submit
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -72,15 +71,6 @@ def record(home: Path, first: int, power: bytes = b"61.4") -> None:
     refused = Refused("plug", HOST, "power-reading", Reason.RULE_DENIED.code, "rule night says deny", (), now, original)
     store.commit(Batch(refusals=[refused]))
     store.close()
-
-
-def call(*words: str) -> object:
-    """The command's exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["mudroom", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    return ended.value.code
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str, code: object = 0) -> Any:
@@ -248,3 +238,16 @@ def test_try_with_rules_that_deny_do_not_fit_or_look_at_values(home: Path, capsy
     assert call("rules", "try", str(home / "absent.toml")) == 1
     for wrong in ("7", "d", "x7d", "7w", "\u0667d"):
         assert call("rules", "try", str(new), "--since", wrong) in {1, 2}
+
+
+def test_a_door_that_was_taken_over_cannot_stop_the_list(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(load().paths.ledger, Quotas(1000, 10**9, 1000, 1000))
+    store.open()
+    for number, words in enumerate(("{", "[1]", '[{"rule": 1}]', "[" * 1000, '"\u202e"'), 50):
+        store.commit(Batch(submits=[msgspec.structs.replace(submit(number, device="plug"), rules=words, original=b"[" * 60_000)]))
+    store.close()
+    capsys.readouterr()
+    assert call("messages", "--json") == 0
+    assert [row["rules"] for row in json.loads(capsys.readouterr().out)][:5] == ["(unreadable)"] * 5
+    for number in range(50, 55):
+        assert said(capsys, "explain", f"m-{number:08d}")[0]["rule"] == "(unreadable)"
