@@ -147,3 +147,22 @@ def test_a_delayed_message_leaves_later_also_after_a_restart_of_the_ledger(here:
     request = eventually(lambda: next(iter(here.received("acme")[before:]), None), "the delayed message", timeout=30)
     assert json.loads(request["body"])["id"] == id
     assert request["time"] - began >= 8
+
+
+def test_what_waits_while_its_owner_changes_his_mind_does_not_leave(here: Here, vendor: Callable[[dict[str, Any]], None]) -> None:
+    vendor({"status": 503})
+    done = here.curl(1)
+    assert status_of(done) == 202
+    id = json.loads(done.out.rsplit("\n", 1)[0])["id"]
+    mudroom("rules", "withhold", DEVICE, "any", "/payload/power", "--name", "no-power")
+    before = len(here.received("acme"))
+    vendor({})
+
+    def ended() -> dict[str, Any] | None:
+        (row,) = json.loads(mudroom("messages", id, "--json"))
+        return row if row["state"] != "waiting" else None
+
+    assert eventually(ended, "the end of the message that waited", timeout=40)["state"] == "withdrawn"
+    assert id not in [json.loads(request["body"])["id"] for request in here.received("acme")[before:]]
+    _, envelope = say(here)
+    assert envelope["withheld"] == ["/payload/power"]
