@@ -250,6 +250,10 @@ def compile_for(
     except Unfit as error:
         told = "a rule of the owner's does not fit this message, so it does not leave; the owner is told"
         return RuledOut(Reason.RULE_UNFIT, told, str(error), retry_after=RETRY_UNFIT)
+    except Exception as error:
+        log.exception("the rules for %s of %s cannot be compiled", one.name, device.id)
+        told = "the gateway failed to apply its owner's rules, so this message does not leave"
+        return RuledOut(Reason.RULE_ERROR, told, f"{type(error).__name__} while compiling the rules; report this")
 
 
 def closed(folder: Path) -> list[str]:

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.policy.plan import RuledOut
 from gateway.policy.rule import RuleError
-from gateway.rules import MAX_FILES, RulesFolder, local_moment, read
+from gateway.reasons import Reason
+from gateway.registry import Device, Kind
+from gateway.rules import MAX_FILES, Plans, RulesFolder, local_moment, read
 from gateway.rulewriting import OWNERS_FILE, add, remove
+from gateway.standard.manifest import parse_manifest
 
 DENY = '[[rule]]\nname = "{}"\ndo = "deny"\n'
 
@@ -197,3 +201,18 @@ def test_what_cannot_be_removed_says_why(folder: Path) -> None:
         remove(folder, "by-hand")
     with pytest.raises(RuleError, match='no rule "nothing"'):
         remove(folder, "nothing")
+
+
+def test_rules_that_cannot_be_compiled_are_a_refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    put(folder, "a.toml", "one")
+    monkeypatch.setattr("gateway.rules.compiled", broken)
+    manifest = parse_manifest((Path(__file__).parents[1] / "samples" / "acme.mud.json").read_bytes())
+    device = Device("plug", "Plug", Kind.STANDARD, "02:00:00:00:00:01")
+    plans = Plans(RulesFolder(folder))
+    for _ in range(2):
+        with pytest.raises(RuledOut) as caught:
+            plans.plan(device, manifest, manifest.messages["alarm"])
+        assert caught.value.reason is Reason.RULE_ERROR
