@@ -10,6 +10,7 @@ from gateway.reasons import Reason
 from gateway.standard import manifest, schema
 from gateway.standard.judge import Judge
 from gateway.standard.problem import VENDOR_LABELS, status_for
+from gateway.standard.withholding import MAX_WITHHELD, MAX_WITHHELD_TEXT
 
 TEXT = (Path(__file__).parents[3] / "docs" / "clear-envelope.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
@@ -33,6 +34,7 @@ def test_the_limits_are_ours() -> None:
         f"nest {schema.MAX_DEPTH} deep at most, with {schema.MAX_FIELDS} fields",
     ):
         assert words in TEXT, words
+    assert f"at most {MAX_WITHHELD} pointers of {MAX_WITHHELD_TEXT:,} characters together" in TEXT
 
 
 def test_every_label_and_its_status_stand_there() -> None:
@@ -43,5 +45,5 @@ def test_every_label_and_its_status_stand_there() -> None:
         if label in VENDOR_LABELS:
             continue  # a vendor's word, which the gateway never says
         assert status_for(Reason.from_label(label)) == status, label
-    judged = {reason.label for reason in Reason if 100 <= reason.code < 130}
+    judged = {reason.label for reason in Reason if 100 <= reason.code < 130 or 180 <= reason.code < 186}
     assert judged <= set(told)
