@@ -70,6 +70,9 @@ class Paths(Section, frozen=True, kw_only=True):
         str, Meta(pattern=FOLDER_PATTERN, description="what survives a restart: registry, CA, ledger, keys of pairs")
     ] = "/var/lib/mudroom"
     run: Annotated[str, Meta(pattern=FOLDER_PATTERN, description="sockets of the running processes")] = "/run/mudroom"
+    policy: Annotated[str, Meta(pattern=FOLDER_PATTERN, description="the owner's rules, one or more files *.toml")] = (
+        "/etc/mudroom/policy.d"
+    )
 
     @property
     def registry(self) -> Path:
@@ -98,6 +101,10 @@ class Paths(Section, frozen=True, kw_only=True):
     @property
     def leases(self) -> Path:
         return Path(self.state, "dhcp", "leases")
+
+    @property
+    def rules(self) -> Path:
+        return Path(self.policy)
 
     def socket(self, service: str) -> Path:
         """The Unix socket of a service; its folder belongs to that service's user."""

@@ -125,7 +125,7 @@ class Reason(Enum):
     VENDOR_ADDRESS = (163, "vendor-address", "the vendor's name led to an address that is not public")
     VENDOR_ANSWER = (164, "vendor-answer", "the vendor's answer does not conform")
     EXPIRED = (165, "expired", "the vendor could not be reached for so long that the message was given up")
-    WITHDRAWN = (166, "withdrawn", "the owner withdrew the device or its manifest before the message had left")
+    WITHDRAWN = (166, "withdrawn", "the owner withdrew the device, its manifest or what it may tell before the message had left")
     VENDOR_BUSY = (167, "vendor-busy", "the vendor asked to try again later")
     MANIFEST_URL = (168, "manifest-url", "not an address from which a manifest may be fetched")
     PAIR_KEY = (170, "pair-key", "the key that signs for this device at its vendor could not be read or made")
@@ -140,6 +140,14 @@ class Reason(Enum):
     INBOX_WITHDRAWN = (173, "inbox-withdrawn", "the owner withdrew the device or its manifest before the device had fetched it")
     INBOX_RECEIVED = (174, "inbox-received", "said that it received a message that it was never given")
     INBOX_RATE = (175, "inbox-rate", "asked for its inbox too often")
+
+    # The owner's rules.
+    RULE_DENIED = (180, "rule-denied", "the owner's rules let no such message leave")
+    RULE_QUARANTINED = (181, "rule-quarantined", "the owner's rules shut the device out")
+    RULE_LIMIT = (182, "rule-limit", "more messages than the owner's rules let leave")
+    RULE_ERROR = (183, "rule-error", "the owner's rules failed on this message; it was dropped")
+    RULES_UNREADABLE = (184, "rules-unreadable", "the owner's rules cannot be read, so nothing leaves")
+    RULE_UNFIT = (185, "rule-unfit", "a rule of the owner's does not fit what the manifest declares")
 
     def __init__(self, code: int, label: str, words: str) -> None:
         self.code = code

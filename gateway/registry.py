@@ -12,7 +12,6 @@ import fcntl
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
-from gateway.lasting import sync_folder
+from gateway.lasting import replace_shared
 from gateway.standard.manifest import Manifest, approved_manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -271,24 +270,9 @@ class RegistryFile:
             os.close(lock)
 
     def _write(self, registry: Registry) -> None:
-        import grp
-
         from gateway.service import GROUP
 
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".registry-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(registry), indent=1))
-                file.flush()
-                os.fsync(file.fileno())
-                os.fchmod(file.fileno(), 0o640)
-                with contextlib.suppress(KeyError, PermissionError):
-                    os.fchown(file.fileno(), -1, grp.getgrnam(GROUP).gr_gid)
-            Path(temporary).replace(self.path)
-        except BaseException:
-            Path(temporary).unlink()
-            raise
-        sync_folder(self.path.parent)
+        replace_shared(self.path, msgspec.json.format(msgspec.json.encode(registry), indent=1), GROUP)
 
 
 class Change:

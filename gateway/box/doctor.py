@@ -337,6 +337,18 @@ def manifests(rows: Sequence[tuple[str, bool, bool, float]], now: float) -> list
     return found or [fine("manifests", f"{len(rows)} are good, none waits; {unsigned} of them nobody signed")]
 
 
+def rules(fault: str, number: int, wrongs: Sequence[str], doubtful: Sequence[str]) -> list[Finding]:
+    """``fault``: why the files cannot be used; ``wrongs``: why messages are refused; ``doubtful``: names of rules."""
+    look = "`mudroom rules check`"
+    if fault:
+        says = f"your rules cannot be used as they are ({fault}): older ones stay in force, or no message leaves"
+        return [wrong("rules", says, f"mend the file; {look} says when it is right")]
+    found = [wrong("rules", says, f"change the rule or the file; {look} says when it is right") for says in wrongs]
+    if doubtful:
+        found.append(notice("rules", f"there is a doubt about {', '.join(doubtful[:8])}", f"{look} says which"))
+    return found or [fine("rules", f"{number} are in force")]
+
+
 def updates(automatic: bool, last: float | None, failed: bool, now: float, up: float) -> list[Finding]:
     """``last``: when security updates were last looked for; ``up``: for how many seconds the box runs."""
     if not automatic:

@@ -47,6 +47,7 @@ def _known(error: Exception) -> bool:
     """Whether its message says all that a person needs."""
     from gateway.config import ConfigError
     from gateway.network.errors import NetworkError
+    from gateway.policy.rule import RuleError
     from gateway.registry import RegistryError
     from gateway.standard.manifest import ManifestError
 
@@ -54,4 +55,4 @@ def _known(error: Exception) -> bool:
         from gateway.standard.cms import SignatureError
 
         return isinstance(error, SignatureError)
-    return isinstance(error, ConfigError | RegistryError | ManifestError | NetworkError | OSError)
+    return isinstance(error, ConfigError | RegistryError | RuleError | ManifestError | NetworkError | OSError)

@@ -404,6 +404,23 @@ def manifests(box: Box) -> list[Finding]:
     return doctor.manifests(rows, now)
 
 
+def rules(box: Box) -> list[Finding]:
+    from gateway.policy.review import review
+    from gateway.policy.rule import RuleError
+    from gateway.registry import RegistryFile
+    from gateway.rules import closed, declared, read
+
+    folder = box.config.paths.rules
+    try:
+        found = read(folder).rules
+    except RuleError as error:
+        return doctor.rules(str(error), 0, [], [])
+    doubts = review(found, declared(RegistryFile(box.config.paths.registry).current()))
+    hidden = [f"the gateway's processes cannot read {name}" for name in closed(folder)]
+    wrong = hidden + [doubt.says for doubt in doubts if doubt.wrong]
+    return doctor.rules("", len(found), wrong, sorted({doubt.rule for doubt in doubts if not doubt.wrong}))
+
+
 def updates(box: Box) -> list[Finding]:
     if not box.systemd:
         return [absent("updates", NO_SYSTEMD)]
@@ -450,6 +467,7 @@ ALL: tuple[Check, ...] = (
     authority,
     certificates,
     manifests,
+    rules,
     updates,
     held,
 )

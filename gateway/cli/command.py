@@ -1,7 +1,7 @@
 """The whole `mudroom` command with its help: the one place that knows every room and joins them.
 
 Exit codes: 0 done, 1 it could not be done (the message says why and what to do), 2 the words of the call are wrong,
-3 a check found something (`check`, `doctor`, `network plan`, `status`, `ledger verify`, `manifest …`).
+3 a check found something (`check`, `doctor`, `network plan`, `status`, `ledger verify`, `manifest …`, `rules check`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from gateway.cli import (
     manifests,
     networks,
     noticing,
+    rules,
     serve,
     settings,
     status,
@@ -59,6 +60,7 @@ app.command("notices")(noticing.command)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
 app.add_typer(traffic.ledger_app, name="ledger")
+app.add_typer(rules.app, name="rules")
 app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")

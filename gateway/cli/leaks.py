@@ -23,6 +23,7 @@ from gateway.standard.explain import fields, spent
 from gateway.standard.manifest import Direction, Manifest, MessageType
 from gateway.standard.slots import a_day, slot_start
 from gateway.standard.validator import Mismatch
+from gateway.standard.withholding import relaxed
 
 LOOKED_AT = 1000  # messages whose fields are added up
 DAYS = 7
@@ -189,12 +190,13 @@ def _added_up(reader: Reader, device: Device, declared: MessageType, allowed: Al
         if record.message.type != declared.name:
             continue
         try:
-            payload = declared.schema.rebuild(json.loads(record.message.outgoing)["payload"])
+            kept = relaxed(declared.schema, record.message.pointers)  # what the owner withholds is not there
+            payload = kept.rebuild(json.loads(record.message.outgoing)["payload"])
         except (ValueError, LookupError, TypeError, Mismatch):  # an older manifest's
             continue
         number += 1
         reference = slot_start(record.message.received, allowed.slot_ms) // 10**9
-        for pointer, bits in spent(declared.schema, payload, reference).items():
+        for pointer, bits in spent(kept, payload, reference).items():
             used[pointer] = used.get(pointer, 0.0) + bits
     return number, used
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from gateway.cli.output import Json, console, plain, show, when
@@ -36,7 +37,8 @@ def messages(  # noqa: PLR0917 # typer calls it by name
             show(("at", "device", "type", "reason", "pointers", "detail"), rows, as_json, empty="Nothing was refused yet.")
         else:
             rows = [_message(record) for record in reader.messages(limit, device=device)]
-            show(("at", "device", "vendor", "host", "type", "state", "status", "id"), rows, as_json, empty="No message yet.")
+            columns = ("at", "device", "vendor", "host", "type", "state", "status", "withheld", "rules", "id")
+            show(columns, rows, as_json, empty="No message yet.")
 
 
 def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = False) -> None:
@@ -108,10 +110,35 @@ def _message(record: MessageRecord) -> dict[str, Any]:
         "type": message.type,
         "state": record.state,
         "status": answer.status if answer else None,
+        "withheld": " ".join(message.pointers),
+        "rules": " ".join(ruling["rule"] for ruling in rulings(message)),
         "tries": record.tries,
         "failure": record.last_failure.label if record.last_failure else "",
         "id": message.id,
     }
+
+
+def rulings(message: Record) -> list[dict[str, Any]]:
+    """What the owner's rules decided in a message: "rule", "do", "at" (pointers; none: the message as a whole).
+
+    A door says so, and one that was taken over may say anything: what is in no such form is one ruling that says so.
+    """
+    if not message.detail:
+        return []
+    try:
+        return [msgspec.structs.asdict(ruling) for ruling in _rulings(message.detail)]
+    except msgspec.DecodeError:
+        return [{"rule": "(unreadable)", "do": "?", "at": []}]
+
+
+class _Ruling(msgspec.Struct):
+    rule: str
+    do: str
+    at: list[str]
+    more: int = 0
+
+
+_rulings = msgspec.json.Decoder(list[_Ruling]).decode
 
 
 def _refusal(record: Record) -> dict[str, Any]:

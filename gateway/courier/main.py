@@ -37,8 +37,10 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import AskStatus, Deferred, Deliver, Delivered, Fetch, Poll, Status
 from gateway.notifying import notify
+from gateway.policy.plan import RuledOut
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryError, RegistryFile
+from gateway.rules import RulesFolder
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 0.5
@@ -55,7 +57,7 @@ class Courier:
         home = (config.lan.ipv4.network, config.dmz.ipv4.network, config.dmz.pool_ipv4)
         home6 = (config.lan.ipv6.network, config.dmz.ipv6.network, config.dmz.pool_ipv6)
         self._registry = RegistryFile(config.paths.registry)
-        self._permissions = Permissions(courier.max_answer)
+        self._permissions = Permissions(courier.max_answer, RulesFolder(config.paths.rules))
         self._keys = Keys(config.paths.pair_keys)
         self._seen: Home | None = None  # the registry at the last sweep
         self._swept_for: Home | None = None  # the one whose pairs' keys are the only ones left
@@ -191,6 +193,9 @@ class Courier:
         """The permit; None where the message must not leave, which the ledger has then been told."""
         try:
             permit = self._permissions.permit(self._registry.current(), deliver, before)
+        except RuledOut as out:  # nobody knows what the owner wants now: it waits on disk until that is mended
+            self._report(Deferred(deliver.id, out.reason.code, out.record[:MOST_DETAIL], 0))
+            return None
         except Exception as error:  # whatever it is: the message stays on disk, and the ledger must hear that it did
             log.critical("nothing leaves: %s", error, exc_info=not isinstance(error, RegistryError))
             self._report(Deferred(deliver.id, Reason.JUDGE_ERROR.code, str(error)[:MOST_DETAIL], 0))

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
 from gateway.ipc.messages import Deliver
+from gateway.policy.rule import Rule
 from gateway.registry import Device, Home
+from gateway.rules import Plans, RulesFolder
 from gateway.standard import claim
 from gateway.standard.envelope import Message, outgoing
 from gateway.standard.judge import Judge
-from gateway.standard.manifest import Direction, Manifest
+from gateway.standard.manifest import Direction, Manifest, MessageType
 from gateway.standard.validator import Mismatch
 
 MOST_JUDGES = 256
@@ -27,24 +30,29 @@ MOST_JUDGES = 256
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """``judge``: of the vendor's answer; ``pseudonym``: the pair of device and vendor in whose name it leaves."""
+    """``judge``: of the vendor's answer; ``pseudonym``: the pair of device and vendor in whose name it leaves.
+
+    ``rules``: the owner's, that it was held against.
+    """
 
     judge: Judge
     pseudonym: str
+    rules: tuple[Rule, ...] = ()
 
 
 class Permissions:
-    """Judges by manifest key; ``max_answer``: bytes in a vendor's answer."""
+    """Judges by manifest key; ``max_answer``: bytes in a vendor's answer; ``rules``: the owner's, on disk."""
 
-    def __init__(self, max_answer: int) -> None:
+    def __init__(self, max_answer: int, rules: RulesFolder) -> None:
         self._max_answer = max_answer
+        self._plans = Plans(rules)
         self._judges: dict[str, Judge] = {}
 
     def permit(self, home: Home, deliver: Deliver, before: Permit | None = None) -> Permit | None:
-        """None where the message must not leave.
+        """None where the message must not leave. Raises RuledOut where the owner's rules cannot be read or do not fit.
 
         ``before``: what this gave for the same message before; its content is not looked at again for the same pair under the
-        same manifest.
+        same manifest and rules.
         """
         device = home.by_id.get(deliver.device)
         manifest = home.manifest_of(device) if device is not None else None
@@ -55,13 +63,25 @@ class Permissions:
             if len(self._judges) >= MOST_JUDGES:
                 self._judges.clear()
             judge = self._judges[device.manifest] = Judge(manifest, max_body=self._max_answer)
-        permit = Permit(judge, device.pseudonym)
         if deliver.type == claim.TYPE:
+            permit = Permit(judge, device.pseudonym)
             return permit if is_claimed(manifest, deliver, device) else None
         declared = manifest.messages.get(deliver.type)
         if declared is None or declared.host != deliver.host or declared.direction is not Direction.FROM_DEVICE:
             return None
-        return permit if permit == before or conforms(judge, deliver, device.pseudonym) else None
+        permit = Permit(judge, device.pseudonym, self._plans.look())
+        if permit == before or (
+            conforms(judge, deliver, device.pseudonym) and (not permit.rules or self._ruled(device, judge, declared, deliver))
+        ):
+            return permit
+        return None
+
+    def _ruled(self, device: Device, judge: Judge, declared: MessageType, deliver: Deliver) -> bool:
+        """Whether a conforming envelope is as the owner's rules want it, too: they may be newer than it, or its door not ours."""
+        envelope = msgspec.json.decode(deliver.body, type=_Ruled)
+        schema = judge.declared(deliver.type, envelope.withheld)
+        withheld, payload = envelope.withheld, envelope.payload
+        return self._plans.hold(device, judge.manifest, declared, schema=schema, withheld=withheld, payload=payload)
 
 
 def is_claimed(manifest: Manifest, deliver: Deliver, device: Device) -> bool:
@@ -78,6 +98,11 @@ def is_claimed(manifest: Manifest, deliver: Deliver, device: Device) -> bool:
         return False
 
 
+class _Ruled(msgspec.Struct):
+    payload: dict[str, Any]
+    withheld: tuple[str, ...]
+
+
 class _Claim(msgspec.Struct):
     claim: str
     sent: str
@@ -88,12 +113,13 @@ def conforms(judge: Judge, deliver: Deliver, pseudonym: str) -> bool:
     manifest = judge.manifest
     try:
         envelope = msgspec.json.decode(deliver.body)
-        payload = manifest.messages[deliver.type].schema.rebuild(envelope["payload"])
+        withheld = tuple(envelope["withheld"])
+        payload = judge.declared(deliver.type, withheld).rebuild(envelope["payload"])
         sent = envelope["sent"]
         if len(sent) != 20 or not _is_minute(sent):
             return False
         message = Message(deliver.type, deliver.host, payload)
-        return outgoing(message, manifest, id=deliver.id, sent=sent, device=pseudonym) == deliver.body
+        return outgoing(message, manifest, id=deliver.id, sent=sent, device=pseudonym, withheld=withheld) == deliver.body
     except (msgspec.DecodeError, Mismatch, ValueError, TypeError, LookupError):
         return False
 

@@ -27,10 +27,13 @@ from gateway.door.layer import Reply
 from gateway.door.ledger import LedgerLink
 from gateway.door.rates import Rates
 from gateway.door.request import check_host, message_type
+from gateway.door.ruling import Ruling
 from gateway.http1 import Request, Violation
 from gateway.ipc.messages import Outcome, Refused, Submit
+from gateway.policy.plan import RuledOut
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryFile
+from gateway.rules import RulesFolder
 from gateway.standard.envelope import MEDIA_TYPE, outgoing, sent_at
 from gateway.standard.inbox import TYPE as INBOX
 from gateway.standard.judge import Judge
@@ -83,6 +86,7 @@ class Desk:
         attempts: Attempts,
         shelf: Shelf,
         rates: Rates | None = None,
+        rules: RulesFolder,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._settings = settings
@@ -93,6 +97,7 @@ class Desk:
         self._attempts = attempts
         self._shelf = shelf
         self._rates = rates or Rates()
+        self._ruling = Ruling(rules)
         self._now = now
         self._wait_ms = int(settings.answer_wait_seconds * 1000)
         self._judges: dict[str, Judge] = {}
@@ -137,6 +142,9 @@ class Desk:
             if asks:
                 return self._asked(home, guest, received, done)
             return self._judged(home, guest, type_, request.body, done)
+        except RuledOut as out:
+            after = (("retry-after", str(out.retry_after)),) if out.retry_after else ()
+            return self._refused(guest, type_, out.reason, out.record, body=request.body, told=out.detail, headers=after)
         except Refusal as refusal:
             return self._refused(guest, type_, refusal.reason, refusal.detail, pointers=refusal.pointers, body=request.body)
         except Exception:
@@ -188,7 +196,9 @@ class Desk:
         moment = slot_start(received, allowed.slot_ms)
         # the minute must not tell where in a long slot it came
         sent = sent_at(moment if allowed.paced else received)
-        envelope = outgoing(message, manifest, id=identifier, sent=sent, device=device.pseudonym, withheld=())
+        leaving = self._ruling.leaving(device, manifest, message, moment if allowed.paced else received)
+        pseudonym = device.pseudonym
+        envelope = outgoing(leaving.message, manifest, id=identifier, sent=sent, device=pseudonym, withheld=leaving.withheld)
         submit = Submit(
             self._ledger.next_ref(),
             identifier,
@@ -199,11 +209,14 @@ class Desk:
             received,
             body,
             envelope,
-            self._wait_ms,
-            judge.bits(message, moment // 10**9, paced=allowed.paced),
+            0 if leaving.delay_ms else self._wait_ms,
+            judge.bits(leaving.charged, moment // 10**9, paced=allowed.paced, schema=leaving.schema),
             allowed.budget,
             allowed.slot_ms,
             allowed.paced,
+            leaving.withheld,
+            leaving.record,
+            leaving.delay_ms,
         )
 
         def decided(outcome: Outcome | None) -> None:
@@ -259,13 +272,15 @@ class Desk:
         status: int | None = None,
         close: bool = False,
         headers: tuple[tuple[str, str], ...] = (),
+        told: str = "",
     ) -> Reply:
+        """``detail``: for the record; ``told``: for the device, where that is not the same."""
         kept = body[: self._settings.max_body]
-        told = Refused(guest.device, guest.host, type_, reason.code, detail, pointers, self._now(), kept)
-        if not self._ledger.tell(told):
+        refused = Refused(guest.device, guest.host, type_, reason.code, detail, pointers, self._now(), kept)
+        if not self._ledger.tell(refused):
             # counted at least, should the ledger come back within the attempts' half second
             self._attempts.note(guest.device, reason, "tls", guest.host, guest.target.port)
-        return _problem(reason, detail, pointers, status=status, close=close, headers=headers)
+        return _problem(reason, told or detail, pointers, status=status, close=close, headers=headers)
 
     def _judge(self, key: str, manifest: Manifest) -> Judge:
         judge = self._judges.get(key)

@@ -25,6 +25,7 @@ from gateway.door.ledger import LedgerLink
 from gateway.door.tls import AnchorFile, Contexts
 from gateway.ipc.messages import Holder
 from gateway.registry import RegistryFile
+from gateway.rules import RulesFolder
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ async def serve_on(config: Config, register: Register, stop: asyncio.Event, port
             ledger=ledger,
             attempts=attempts,
             shelf=Shelf(config.paths.firmware, ledger, int(config.door.answer_wait_seconds * 1000)),
+            rules=RulesFolder(config.paths.rules),
         ),
         max_connections=_room(),
         whois=_nobody,

@@ -33,6 +33,9 @@ class Submit(Message, frozen=True, array_like=True):
     budget: int = 0  # bits that the device may spend in a day
     slot_ms: int = 0  # in which time is charged; 0: the owner's own word, which costs a device nothing; root only
     paced: bool = False  # whether it leaves at the end of its slot and no sooner
+    withheld: tuple[str, ...] = ()  # as the outgoing envelope says
+    rules: str = ""  # which of the owner's rules decided what: gateway.policy.plan.recorded
+    delay_ms: int = 0  # how much later than its slot's end a rule lets it leave
 
 
 class Refused(Message, frozen=True, array_like=True):

@@ -26,8 +26,8 @@ FIELDS = (
     "outgoing",  # bytes
     "status",  # int: the vendor's HTTP status, 0 where there is none
     "reason",  # int: Reason code, -1 where there is none
-    "detail",  # text
-    "pointers",  # text: a JSON array of JSON Pointers (RFC 6901), or empty
+    "detail",  # text; of a message: which of the owner's rules decided what (gateway.policy.plan.recorded), or empty
+    "pointers",  # text: a JSON array of JSON Pointers (RFC 6901), or empty; of a message: what its envelope says is withheld
 )
 
 Fields = tuple[int, str, str, str, str, str, str, int, int, bytes, bytes, int, int, str, str]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ from gateway.ledger.inbox import Inbox
 from gateway.ledger.mailbox import Work
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
-from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
+from gateway.ledger.store import MOST_DELAY_MS, Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
 from gateway.ledger.telling import Tellings
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
@@ -155,10 +155,11 @@ class Ledger:
         self.full = False  # nothing can be removed to make room
         self.counts = {"messages": 0, "answers": 0, "refusals": 0, "deferrals": 0, "commits": 0, "failed commits": 0}
 
-    def start(self, hosts: dict[str, int]) -> None:
-        """Begin with the messages that an earlier run left (number by host)."""
+    def start(self, hosts: dict[str, int], delayed: Iterable[tuple[str, int, int]] = ()) -> None:
+        """Begin with the messages that an earlier run left: number by host, and those that a rule holds (``Store.delayed``)."""
         for host, number in hosts.items():
             self._schedule.queued(host, number)
+        self._hold_delayed(delayed)
         self._writer.start()
         self._inbox.start()
         self._arm(IDLE_SWEEP_SECONDS)
@@ -366,7 +367,7 @@ class Ledger:
             return
         schedule = self._schedule
         schedule.queued(submit.host)
-        if submit.paced:
+        if submit.paced or submit.delay_ms:
             self._hold(submit, seq, now)
         courier = self._courier
         if courier is None or submit.wait_ms <= 0 or schedule.backing_off(submit.host):
@@ -379,10 +380,25 @@ class Ledger:
             courier.send(Deliver(submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.outgoing))
 
     def _hold(self, submit: Submit, seq: int, now: float) -> None:
-        """It leaves at the end of the slot in which it came: when in the slot that was, nobody outside can tell."""
-        end = slot_start(submit.received, submit.slot_ms) + submit.slot_ms * 1_000_000 + COMMIT_ALLOWANCE
-        wait = min(max(end - time.time_ns(), 0), submit.slot_ms * 1_000_000 + COMMIT_ALLOWANCE) / 1e9
+        """It leaves at the end of the slot in which it came: when in the slot that was, nobody outside can tell.
+
+        Where a rule delays it, so much later.
+        """
+        most = submit.slot_ms * 1_000_000 + COMMIT_ALLOWANCE if submit.paced else 0
+        start = slot_start(submit.received, submit.slot_ms) if submit.paced else submit.received
+        most += submit.delay_ms * 1_000_000
+        wait = min(max(start + most - time.time_ns(), 0), most) / 1e9
         self._schedule.hold(submit.host, seq, now + wait)
+        self._arm_release()
+
+    def _hold_delayed(self, delayed: Iterable[tuple[str, int, int]]) -> None:
+        """What an earlier run, or a commit whose end is not known, left on disk for later."""
+        now, wall = time.monotonic(), time.time_ns()
+        for host, seq, until in delayed:
+            wait = min(max(until + COMMIT_ALLOWANCE - wall, 0) / 1e9, MOST_DELAY_MS / 1000)
+            found = self._schedule.hosts.get(host)
+            if found is not None and seq not in found.held and seq not in found.flying:
+                self._schedule.hold(host, seq, now + wait)
         self._arm_release()
 
     def _arm_release(self) -> None:
@@ -471,14 +487,16 @@ class Ledger:
             self.fault = ""
             notify("STATUS=recording")
             # A commit that failed may have reached the disk all the same (fsync(2) can fail late): count anew what waits there.
-            self._writer.run(self._store.hosts, self._recounted)
+            self._writer.run(lambda: (self._store.hosts(), self._store.delayed()), self._recounted)
 
     def _recounted(self, result: Any) -> None:
         if isinstance(result, Exception):
             self.fault = str(result)
             log.critical("the ledger cannot be read: %s", result)
             return
-        self._schedule.recount(result)
+        hosts, delayed = result
+        self._schedule.recount(hosts)
+        self._hold_delayed(delayed)
         self._pump()
 
     # --- the courier ---
@@ -666,7 +684,7 @@ async def serve(config: Config, stop: asyncio.Event, known: Callable[[], dict[in
     store.open()
     try:
         ledger = Ledger(config, store, uids)
-        ledger.start(store.hosts())
+        ledger.start(store.hosts(), store.delayed())
         path = config.paths.socket("ledger")
         path.parent.mkdir(parents=True, exist_ok=True)
         server = await ipc.serve(path, ledger.channel, uids)

@@ -190,6 +190,10 @@ _COLUMNS = "seq, kind, id, device, vendor, host, type, received, at, original, o
 _NEWEST = f"SELECT {_COLUMNS} FROM records WHERE kind = ?1 AND (?2 IS NULL OR device = ?2) ORDER BY seq DESC LIMIT ?3"  # noqa: S608
 _BY_ID = f"SELECT {_COLUMNS} FROM records WHERE id = ?1 AND kind = ?2 AND id <> ''"  # noqa: S608  # the words of the index
 _AFTER = f"SELECT {_COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+_RULED = (
+    f"SELECT {_COLUMNS} FROM records WHERE seq < ? AND (kind = 'message' OR kind = 'refusal' AND reason BETWEEN 180 AND 185)"  # noqa: S608
+    " ORDER BY seq DESC LIMIT ?"
+)
 _CHAIN = f"SELECT {', '.join(FIELDS)}, previous, hash FROM records WHERE seq > ? ORDER BY seq LIMIT 1000"  # noqa: S608
 
 
@@ -233,6 +237,21 @@ class Reader:
         tried = self._all("SELECT tries, reason FROM outbox WHERE host = ? AND seq = ?", message.host, message.seq)
         tries, reason = tried[0] if tried else (0, -1)
         return MessageRecord(message, _record(answers[0]) if answers else None, tries, _reason(reason))
+
+    def to_replay(self, since: int, limit: int = 100_000) -> Iterator[Record]:
+        """Messages, and those that the owner's rules refused, recorded since ``since`` (ns since the epoch), newest first."""
+        before = 2**62
+        while rows := self._all(_RULED, before, limit and min(limit, 500)):
+            for row in rows:
+                record = _record(row)
+                if record.at < since:
+                    return
+                yield record
+            before, limit = rows[-1][0], limit - len(rows)
+
+    def record(self, seq: int) -> Record | None:
+        """The record with this number; None where there is none."""
+        return next((found for found in self.records(seq - 1, 1) if found.seq == seq), None)
 
     def refusals(self, limit: int = 100, *, device: str | None = None) -> list[Record]:
         """The newest refused messages that were kept whole; further ones are counted in ``attempts``."""

@@ -34,6 +34,8 @@ ROWS_PER_DEVICE = 500  # attempts told apart for one device
 DEVICES = 1024  # devices told apart in attempts and counters: a device that changes its MAC fills nothing
 DAYS_KEPT = 62  # of the quotas' sums
 LOAD_BYTES = 4 * 1024 * 1024  # message bodies read back at once
+MOST_RULES = 65_536  # characters of what the owner's rules decided in one message
+MOST_DELAY_MS = 86_400_000  # gateway.policy.rule.MAX_DELAY
 ATTEMPTS_KEPT = 10_000  # rows of attempts that no want of room takes before their time
 LOOK_SECONDS = 1.0  # how old the knowledge of the disk's free space may be
 UNBOUNDED = space.Bounds(2**62, 0)
@@ -419,7 +421,7 @@ class Store:
         if draft.records:
             database.executemany(_RECORD, draft.records)
         if draft.outbox:
-            database.executemany("INSERT INTO outbox (host, seq, id, device, at) VALUES (?,?,?,?,?)", draft.outbox)
+            database.executemany("INSERT INTO outbox (host, seq, id, device, at, next_at) VALUES (?,?,?,?,?,?)", draft.outbox)
         if batch.answers:
             database.executemany("DELETE FROM outbox WHERE host = ? AND seq = ?", [(a.host, a.seq) for a in batch.answers])
         if batch.deferrals:
@@ -448,13 +450,15 @@ class Store:
         return seq
 
     def _submit(self, draft: _Draft, submit: Submit) -> int | Reason:
-        quotas, usage, size = self._quotas, self._use(draft, submit.device), len(submit.original) + len(submit.outgoing)
+        quotas, usage, size = self._quotas, self._use(draft, submit.device), _submit_size(submit)
         queued = self._queued.get(submit.device, 0) + draft.queued.get(submit.device, 0)
         if (
             not submit.id
             or not 0 <= submit.received <= _MAX_INT
             or not 0 <= submit.bits <= _MAX_INT
             or not 0 <= submit.slot_ms <= leaks.MOST_SLOT_MS
+            or not 0 <= submit.delay_ms <= MOST_DELAY_MS
+            or len(submit.rules) > MOST_RULES
         ):
             return Reason.LEDGER_UNAVAILABLE
         if (
@@ -474,9 +478,10 @@ class Store:
             return Reason.LEAK_BUDGET
         seq = self._chain(
             draft, "message", submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.received, draft.at,
-            submit.original, submit.outgoing, 0, -1, "", "",
+            submit.original, submit.outgoing, 0, -1, submit.rules, _pointers(submit.withheld),
         )  # fmt: skip
-        draft.outbox.append((submit.host, seq, submit.id, submit.device, draft.at))
+        next_at = min(submit.received + submit.delay_ms * 1_000_000, _MAX_INT) if submit.delay_ms else 0
+        draft.outbox.append((submit.host, seq, submit.id, submit.device, draft.at, next_at))
         draft.queued[submit.device] = draft.queued.get(submit.device, 0) + 1
         usage.messages += 1
         usage.bytes += size
@@ -488,10 +493,9 @@ class Store:
         if not within or not self._fits(draft, size):
             _count(draft.over, (refused.device, refused.reason, "message", refused.host, 443, "ledger"), draft.at)
             return
-        pointers = msgspec.json.encode(refused.pointers).decode() if refused.pointers else ""
         self._chain(
             draft, "refusal", "", refused.device, "", refused.host, refused.type, refused.received, draft.at,
-            refused.original, b"", 0, refused.reason, refused.detail, pointers,
+            refused.original, b"", 0, refused.reason, refused.detail, _pointers(refused.pointers),
         )  # fmt: skip
         usage.refusals += 1
         usage.bytes += size
@@ -598,6 +602,11 @@ class Store:
         """How many committed messages wait, by host. Raises StoreError."""
         return self._read(lambda db: dict(db.execute("SELECT host, count(*) FROM outbox GROUP BY host")))
 
+    def delayed(self) -> list[tuple[str, int, int]]:
+        """(host, seq, ns since the epoch) of messages that a rule of the owner's holds until then. Raises StoreError."""
+        wanted = "SELECT host, seq, next_at FROM outbox WHERE tries = 0 AND next_at > ?"
+        return self._read(lambda db: db.execute(wanted, (self._clock(),)).fetchall())
+
     def waiting(self, host: str, skip: Iterable[int], limit: int) -> list[Waiting]:
         """The oldest messages that wait for ``host`` and are not in ``skip`` (seqs). Raises StoreError."""
         omit = frozenset(skip)
@@ -680,9 +689,17 @@ def _count(tallies: dict[AttemptKey, Tally], key: AttemptKey, at: int) -> None:
         tally.last = at
 
 
+def _pointers(pointers: tuple[str, ...]) -> str:
+    return msgspec.json.encode(pointers).decode() if pointers else ""
+
+
+def _submit_size(submit: Submit) -> int:
+    return len(submit.original) + len(submit.outgoing) + len(submit.rules) + sum(map(len, submit.withheld))
+
+
 def _cost(batch: Batch) -> int:
     """Bytes that the batch's records take at the most."""
-    bodies = sum(space.cost(len(s.original) + len(s.outgoing)) for s in batch.submits)
+    bodies = sum(space.cost(_submit_size(s)) for s in batch.submits)
     bodies += sum(space.cost(len(r.original)) for r in batch.refusals)
     bodies += sum(space.cost(len(n.original) + len(n.outgoing)) for n in batch.notes)
     bodies += sum(work.cost for work in batch.mail)

@@ -65,7 +65,7 @@ def choices(schema: Schema) -> int | None:
     match schema.type:
         case "boolean":
             return 2
-        case "string" | "integer" if schema.enum:
+        case "string" | "integer" | "number" if schema.enum:
             return len(schema.enum)
         case "number" | "integer":
             span = exact(schema.maximum or 0) - exact(schema.minimum or 0)

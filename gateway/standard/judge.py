@@ -17,13 +17,16 @@ from gateway.standard.envelope import MEDIA_TYPE, VERSION, Message, essence
 from gateway.standard.manifest import Direction, Manifest
 from gateway.standard.problem import BLANK, PROBLEM_MEDIA_TYPE, VENDOR_TYPES
 from gateway.standard.refusal import MAX_POINTER, MAX_POINTERS, Refusal, token
+from gateway.standard.schema import Schema
 from gateway.standard.schemas import limit
 from gateway.standard.validator import Mismatch
+from gateway.standard.withholding import in_order, relaxed
 
 MAX_PROBLEM_TEXT = {  # characters of a vendor's problem details
     name: limit("problem", f"properties/{name}/maxLength") for name in ("type", "title", "detail")
 }
 
+MAX_RELAXED = 64  # schemas kept for what owners withhold
 _FROM_DEVICE = ("ce", "type", "vendor", "payload")
 _FROM_VENDOR = ("ce", "type", "payload")
 
@@ -45,6 +48,7 @@ class Judge:
         self.manifest = manifest
         self.max_body = max_body
         self.max_depth = max_depth
+        self._relaxed: dict[tuple[str, tuple[str, ...]], Schema] = {}
         self._hosts = frozenset(manifest.hosts)
         to_device = sum(declared.direction is Direction.TO_DEVICE for declared in manifest.messages.values())
         self._answer_bits = 1 + log2(to_device + 1)  # taken or refused; nothing, or one of the types
@@ -54,16 +58,32 @@ class Judge:
         """A device's message to ``host`` (lower case) under the path's ``type``. Raises Refusal, and nothing else."""
         return _only_refusals(self._from_device, host, type, body)
 
-    def bits(self, message: Message, reference: int, *, paced: bool) -> int:
+    def bits(self, message: Message, reference: int, *, paced: bool, schema: Schema | None = None) -> int:
         """What a judged message could hide, in bits. ``reference``: start of its slot, s since the epoch. Raises Refusal.
+
+        ``schema``: what its payload keeps to where the owner's rules left less than the manifest declares.
 
         Presence (``slots``) charges how many of each type come in a slot. Their order is the gateway's own where they are
         ``paced``, and the device's where not: then it is charged as a choice among the types.
         """
         order = 0.0 if paced else self._order_bits
         return _only_refusals(
-            lambda: bits.whole(order + self.manifest.messages[message.type].schema.cost(message.payload, reference))
+            lambda: bits.whole(order + (schema or self.manifest.messages[message.type].schema).cost(message.payload, reference))
         )
+
+    def declared(self, type: str, withheld: tuple[str, ...]) -> Schema:
+        """What the payload of an envelope with this ``withheld`` keeps to. Raises LookupError, ValueError."""
+        schema = self.manifest.messages[type].schema
+        if not withheld:
+            return schema
+        known = self._relaxed.get((type, withheld))
+        if known is None:
+            if not in_order(withheld):
+                raise ValueError("withheld: sorted pointers, each once")
+            if len(self._relaxed) >= MAX_RELAXED:
+                self._relaxed.clear()
+            known = self._relaxed[type, withheld] = relaxed(schema, withheld)
+        return known
 
     def from_vendor(self, status: int, media_type: str | None, body: bytes) -> Answer:
         """A vendor's answer: HTTP status, Content-Type and content.

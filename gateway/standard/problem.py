@@ -51,6 +51,10 @@ _STATUS = {
     Reason.VENDOR_ANSWER: 502,
     Reason.INBOX_RECEIVED: 409,
     Reason.INBOX_RATE: 429,
+    Reason.RULE_LIMIT: 429,
+    Reason.RULE_ERROR: 500,
+    Reason.RULES_UNREADABLE: 503,
+    Reason.RULE_UNFIT: 503,
 }
 _JUDGED = range(Reason.JSON_SYNTAX.code, Reason.RATE_MESSAGES.code)
 

@@ -68,7 +68,7 @@ class Schema:
     description: str = ""
     unit: str = ""
     nullable: bool = False
-    enum: tuple[str, ...] | tuple[int, ...] = ()
+    enum: tuple[str, ...] | tuple[int | float, ...] = ()
     minimum: int | float | None = None
     maximum: int | float | None = None
     multiple_of: int | float | None = None

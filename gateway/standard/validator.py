@@ -148,13 +148,13 @@ def _string(schema: Schema) -> Rebuild:
     return rebuild
 
 
-def _choice(schema: Schema, kind: type) -> Rebuild:
+def _choice(schema: Schema, *kinds: type) -> Rebuild:
     choices = frozenset(schema.enum)
     shown = ", ".join(str(choice) for choice in schema.enum[:8]) + (", …" if len(schema.enum) > 8 else "")
     outside = _outside(schema, f"one of {shown}")
 
     def rebuild(value: Any) -> Any:
-        if type(value) is not kind or value not in choices:
+        if type(value) not in kinds or value not in choices:
             raise outside(value)
         return value
 
@@ -180,6 +180,8 @@ def _integer(schema: Schema) -> Rebuild:
 
 
 def _number(schema: Schema) -> Rebuild:
+    if schema.enum:  # no manifest's: what the owner's rules leave of one (gateway.policy.coarse)
+        return _choice(schema, int, float)
     least, most = schema.minimum or 0, schema.maximum or 0
     step = exact(schema.multiple_of or 1)
     above, below = step.numerator, step.denominator

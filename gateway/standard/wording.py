@@ -53,7 +53,7 @@ def unit(schema: Schema) -> str:
     return f" {_UNITS.get(schema.unit, schema.unit)}" if schema.unit else ""
 
 
-def choices(values: tuple[str, ...] | tuple[int, ...]) -> str:
+def choices(values: tuple[str, ...] | tuple[int | float, ...]) -> str:
     """An enum's choices."""
     shown = ", ".join(f"“{value}”" if isinstance(value, str) else str(value) for value in values[:MOST_SHOWN])
     more = len(values) - MOST_SHOWN

@@ -142,6 +142,7 @@ SETTINGS = f"""\
 [paths]
 state = "{STATE}/state"
 run = "{RUN}/gateway"
+policy = "{STATE}/state/policy.d"
 
 [wan]
 interface = "wan0"

@@ -19,7 +19,7 @@ from gateway.config import Config, parse
 
 @pytest.fixture
 def box(tmp_path: Path) -> checks.Box:
-    return checks.Box(parse(f'[paths]\nstate = "{tmp_path}/state"\nrun = "{tmp_path}/run"\n'))
+    return checks.Box(parse(f'[paths]\nstate = "{tmp_path}/state"\nrun = "{tmp_path}/run"\npolicy = "{tmp_path}/policy.d"\n'))
 
 
 def test_a_check_that_raises_or_hangs_is_a_finding_and_the_rest_goes_on(box: checks.Box) -> None:

@@ -12,6 +12,7 @@ import pytest
 from gateway.ipc.messages import Deferred, Delivered
 from gateway.reasons import Reason
 from gateway.registry import Kind
+from gateway.rulewriting import add
 from tests.unit.courier.street import ADDRESSES, HOST, Authority, answer, manifest, on_the_street, street
 
 PROBLEM = "application/problem+json"
@@ -353,6 +354,39 @@ def test_what_waits_when_the_registry_breaks_is_handed_back_and_not_lost(tmp_pat
             gate.set()
             assert await here.reasons(2) == {"m-1": -1, "m-2": Reason.JUDGE_ERROR.code}
             assert vendor.requests.empty()
+
+    on_the_street(work)
+
+
+def test_what_waits_under_rules_that_cannot_be_read_is_handed_back_and_leaves_once_they_can(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with street(tmp_path) as here:
+            vendor = await here.vendor()
+            folder = here.config.paths.rules
+            folder.mkdir()
+            (folder / "a.toml").write_text("[[rule]\n")
+            here.deliver("m-1")
+            told = await here.outcome()
+            assert isinstance(told, Deferred)
+            assert told.reason == Reason.RULES_UNREADABLE.code
+            assert "a.toml: not TOML" in told.detail
+            assert vendor.handshakes == 0
+            (folder / "a.toml").write_text("# mended\n")
+            here.deliver("m-1")
+            assert (await here.outcome()).reason == -1
+
+    on_the_street(work)
+
+
+def test_what_the_owner_keeps_meanwhile_does_not_leave(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with street(tmp_path, connections_per_pair=1) as here:
+            _, gate = await here.under_way()
+            add(here.config.paths.rules, {"name": "no-on", "field": "/payload/on", "do": "withhold"})
+            gate.set()
+            assert await here.reasons(2) == {"m-1": -1, "m-2": Reason.WITHDRAWN.code}
+            here.deliver("m-3", body=here.envelope("m-3", payload={}, withheld=["/payload/on"]))
+            assert (await here.outcome()).reason == -1
 
     on_the_street(work)
 

@@ -148,7 +148,8 @@ class Lab:
         for name in ("state", "run/signer", "run/ledger", "run/steering"):
             (folder / name).mkdir(parents=True)
         chosen = {"handshake_seconds": 1.0, "request_seconds": 1.0, "idle_seconds": 30.0, "max_connections": 8, **settings}
-        self.config = Config(paths=Paths(state=str(folder / "state"), run=str(folder / "run")), door=Door(**chosen))
+        paths = Paths(state=str(folder / "state"), run=str(folder / "run"), policy=str(folder / "policy.d"))
+        self.config = Config(paths=paths, door=Door(**chosen))
         self.registry = RegistryFile(self.config.paths.registry)
         self.ledger = LedgerPeer()
         self.authority: Authority = load_or_create(self.config.paths.ca_certificate, self.config.paths.ca_key)

@@ -147,7 +147,7 @@ def settings(folder: Path, **sections: dict[str, object]) -> Config:
     run = folder / "run"
     (run / "ledger").mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    lines = ["[paths]", f'state = "{folder / "state"}"', f'run = "{run}"']
+    lines = ["[paths]", f'state = "{folder / "state"}"', f'run = "{run}"', f'policy = "{folder / "policy.d"}"']
     for section, values in sections.items():
         lines.append(f"[{section}]")
         lines += [f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}" for name, value in values.items()]

@@ -11,6 +11,7 @@ from gateway.reasons import Reason
 from gateway.standard import manifest, schema
 from gateway.standard.judge import Judge
 from gateway.standard.problem import VENDOR_LABELS, status_for
+from gateway.standard.withholding import MAX_WITHHELD, MAX_WITHHELD_TEXT
 
 TEXT = (Path(__file__).parents[3] / "docs" / "clear-envelope.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
@@ -34,6 +35,7 @@ def test_the_limits_are_ours() -> None:
         f"nest {schema.MAX_DEPTH} deep at most, with {schema.MAX_FIELDS} fields",
     ):
         assert words in TEXT, words
+    assert f"at most {MAX_WITHHELD} pointers of {MAX_WITHHELD_TEXT:,} characters together" in TEXT
 
 
 def test_every_label_and_its_status_stand_there() -> None:
@@ -44,12 +46,12 @@ def test_every_label_and_its_status_stand_there() -> None:
         if label in VENDOR_LABELS:
             continue  # a vendor's word, which the gateway never says
         assert status_for(Reason.from_label(label)) == status, label
-    answered = {reason.label for reason in Reason if 100 <= reason.code < 160} - NEVER_TOLD
+    answered = {reason.label for reason in Reason if 100 <= reason.code < 160 or 176 <= reason.code < 186} - NEVER_TOLD
     assert answered <= set(told)
 
 
-# A device that is told so has nothing to look up: its message was dropped by a fault of the gateway's.
-NEVER_TOLD = {Reason.JUDGE_ERROR.label}
+# A fault of the gateway's, and what only its owner hears.
+NEVER_TOLD = {Reason.JUDGE_ERROR.label, Reason.FIRMWARE_ROOM.label}
 
 
 def test_the_purposes_are_the_registry() -> None:
