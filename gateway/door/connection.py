@@ -21,7 +21,7 @@ from gateway.config import Door as Settings
 from gateway.door.attempts import Attempts
 from gateway.door.checks import Target, check_device, check_hello, read_peer
 from gateway.door.desk import Desk, Guest
-from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, Reply, Threshold, TlsBroken
+from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, HttpLayer, Reply, Threshold, TlsBroken
 from gateway.door.leaves import Leaf, Leaves, NoLeaf
 from gateway.door.mitm import (
     Client,
@@ -36,8 +36,9 @@ from gateway.door.mitm import (
     commands,
     events,
 )
-from gateway.door.tls import ALPN, Anchor, AnchorFile, CaUnreadable, Contexts, failure_reason
+from gateway.door.tls import ALPN, ALPN2, Anchor, AnchorFile, CaUnreadable, Contexts, failure_reason
 from gateway.http1 import Limits
+from gateway.http2.room import Room
 from gateway.ipc.messages import Holder
 from gateway.reasons import Reason
 from gateway.registry import RegistryError, RegistryFile
@@ -51,6 +52,7 @@ LINGER_SECONDS = 1.0
 MAX_LINGER = 262_144  # bytes that a device may still send while its last answer is on the way
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: ContentType handshake
 FOREVER = float("inf")
+HALF_DONE = 16 * 1024 * 1024  # bytes of content that all HTTP/2 requests of a worker may have announced and not completed
 
 
 @dataclass
@@ -68,6 +70,7 @@ class House:
     max_connections: int  # of the whole worker
     whois: Callable[[str], Awaitable[Holder]]
     options: Options = field(default_factory=Options)
+    room: Room = field(default_factory=lambda: Room(HALF_DONE))
     by_address: Counter[str] = field(default_factory=Counter)
     by_device: Counter[str] = field(default_factory=Counter)
     holders: dict[str, str] = field(default_factory=dict)  # address: who it was when it was last asked
@@ -90,7 +93,8 @@ class DoorConnection(asyncio.Protocol):
         self._guest = Guest("", Target("", 0))
         self._top: Threshold | None = None
         self._client: Client | None = None
-        self._envelope: EnvelopeLayer | None = None
+        self._envelope: HttpLayer | None = None
+        self._served = 0  # of the envelope layer, when idling was last measured
         self._anchor: Anchor | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -188,6 +192,7 @@ class DoorConnection(asyncio.Protocol):
             self._top.tls.__dict__.clear()
             self._top.__dict__.clear()
         if self._envelope is not None:
+            self._envelope.dismiss()
             self._envelope.__dict__.clear()
         self._top = self._client = self._envelope = None
         self._queue.clear()
@@ -301,12 +306,18 @@ class DoorConnection(asyncio.Protocol):
         elif isinstance(hook, TlsFailedClientHook):
             self._on_failed(hook)
         elif isinstance(hook, NextLayerHook):
-            self._envelope = EnvelopeLayer(hook.data.context, self._house.limits)
-            hook.data.layer = self._envelope
+            self._envelope = hook.data.layer = self._http(hook.data.context)
         else:
             raise TypeError(f"an unexpected hook: {hook.name}")
         if not self._over:
             self._queue.append(events.HookCompleted(hook))
+
+    def _http(self, context: Context) -> HttpLayer:
+        if context.client.alpn != ALPN2:
+            return EnvelopeLayer(context, self._house.limits)
+        from gateway.door.layer2 import Envelope2Layer  # what nobody speaks takes no memory
+
+        return Envelope2Layer(context, self._house.limits, self._house.room, self._loop.time)
 
     def _on_hello(self, hook: TlsClienthelloHook) -> None:
         """The ClientHello is whole: is the name approved for this device, at this address?"""
@@ -315,8 +326,8 @@ class DoorConnection(asyncio.Protocol):
         guest.host = (hello.sni or "").lower()
         home = house.registry.current()
         reason = check_hello(home, guest.device, guest.host, guest.target, house.port)
-        if reason is None and hello.alpn_protocols and ALPN not in hello.alpn_protocols:
-            reason = Reason.TLS_FAILED  # speaks no HTTP/1.1
+        if reason is None and hello.alpn_protocols and not {ALPN, ALPN2} & set(hello.alpn_protocols):
+            reason = Reason.TLS_FAILED  # speaks no HTTP that is spoken here
         if reason is not None:
             self._drop(reason, "tls")
 
@@ -373,24 +384,26 @@ class DoorConnection(asyncio.Protocol):
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def _consider(self, command: Consider) -> None:
-        verdict = self._house.desk.consider(self._guest, command.request, self._considered)
+        stream = command.stream
+        done = self._considered if not stream else lambda reply: self._considered(reply, stream)
+        verdict = self._house.desk.consider(self._guest, command.request, done)
         if isinstance(verdict, Reply):
-            self._queue.append(Considered(verdict))
+            self._queue.append(Considered(verdict, stream))
         elif isinstance(verdict, Reason):
             self._drop(verdict, "tls")
 
-    def _considered(self, reply: Reply) -> None:
+    def _considered(self, reply: Reply, stream: int = 0) -> None:
         if not self._over:
-            self._drive(Considered(reply))
+            self._drive(Considered(reply, stream))
             self._watch()
 
     def _broken(self, command: Broken) -> None:
         reply = self._house.desk.violated(self._guest, command.violation)
-        if command.layer.waiting:
+        if not command.layer.answerable:
             # an answer is due to an earlier request; one to this would be taken for it
             self._end()
         else:
-            self._queue.append(Considered(reply))
+            self._queue.append(Considered(reply, command.stream))
 
     # --- time and the end -------------------------------------------------------------------------------------------
 
@@ -399,17 +412,22 @@ class DoorConnection(asyncio.Protocol):
         if self._over or self._stalled or not self._established:
             return
         envelope, settings = self._envelope, self._house.settings
-        if envelope is not None and envelope.waiting:
+        if envelope is not None and envelope.reading:
+            # counted from the request's first byte, not from its last
+            if envelope.since:
+                self._set_deadline(settings.request_seconds, since=envelope.since)
+            elif self._quiet_end or self._deadline == FOREVER:
+                self._set_deadline(settings.request_seconds)
+        elif envelope is not None and envelope.waiting:
             self._deadline = FOREVER  # the ledger's link bounds this
-        elif envelope is not None and envelope.reading:
-            if self._quiet_end or self._deadline == FOREVER:
-                self._set_deadline(settings.request_seconds)  # counted from the request's first byte, not from its last
-        else:
+        elif envelope is None or envelope.served != self._served or not self._quiet_end or self._deadline == FOREVER:
+            # only a message makes the connection live longer: frames that carry none do not
+            self._served = 0 if envelope is None else envelope.served
             self._set_deadline(settings.idle_seconds, quiet=True)
 
-    def _set_deadline(self, seconds: float, *, quiet: bool = False) -> None:
+    def _set_deadline(self, seconds: float, *, since: float | None = None, quiet: bool = False) -> None:
         self._quiet_end = quiet
-        self._deadline = self._loop.time() + seconds
+        self._deadline = (self._loop.time() if since is None else since) + seconds
         if self._timer is None or self._timer.when() > self._deadline:
             if self._timer is not None:
                 self._timer.cancel()
