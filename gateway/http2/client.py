@@ -80,7 +80,7 @@ class ClientSide(Side):
         for frame, events in self._events(data):
             yield from self._read(frame, events)
         while self._turned_away:
-            stream = self._turned_away.pop(0)
+            stream = self._turned_away.pop()  # the last first: each is put before those that wait
             if self._due.pop(stream, None) is not None:
                 self.unsent.pop(stream, None)
                 yield Unanswered(stream, processed=False)

@@ -145,7 +145,3 @@ class Side:
             parser.send_data(stream, bytes(rest[:size]), end_stream=size == len(rest))
             rest = rest[size:]
         del self.unsent[stream]
-        self._sent(stream)
-
-    def _sent(self, stream: int) -> None:
-        """A message went out whole."""
