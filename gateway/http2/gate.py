@@ -31,7 +31,7 @@ EARNED = 16  # what an answered message gives back
 COST = {PRIORITY: 1, RST_STREAM: 4, SETTINGS: 4, PING: 1, GOAWAY: 4, WINDOW_UPDATE: 1, CONTINUATION: 1}
 COST_DATA = 1
 COST_UNKNOWN = 2
-COST_REFUSED = 4  # a stream that we have to reset
+COST_REFUSED = 4  # each reset of ours
 
 WORDS = {
     DATA: "small DATA", PRIORITY: "PRIORITY", RST_STREAM: "RST_STREAM", SETTINGS: "SETTINGS", PING: "PING", GOAWAY: "GOAWAY",
@@ -58,7 +58,7 @@ class Frame:
         """Bytes of a DATA frame's content, without padding (section 6.1)."""
         if not self.flags & PADDED:
             return self.size
-        return max(self.size - 1 - self.raw[HEAD], 0) if self.size else 0
+        return self.size - 1 - self.raw[HEAD]
 
 
 class Purse:
@@ -119,6 +119,8 @@ class Gate:
             frame = Frame(kind, flags, stream, bytes(buffer[: HEAD + size]))
             del buffer[: HEAD + size]
             self._check(kind, flags, stream, size)
+            if kind in {DATA, HEADERS} and flags & PADDED and (not size or frame.raw[HEAD] >= size):
+                raise malformed("padding is shorter than its frame (RFC 9113 section 6.1)")
             self._charge(frame)
             self.passed += 1
             yield frame

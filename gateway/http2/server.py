@@ -102,6 +102,9 @@ class ServerSide(Side):
             if half is None:
                 if stream not in self._refused:
                     raise malformed("DATA on a stream that awaits none", STREAM_CLOSED)
+                self.purse.spend(COST_REFUSED, "for streams beyond the limit")  # the parser resets it once more
+                if frame.flags & END_STREAM:
+                    self._refused.remove(stream)
             elif len(half.content) + frame.content > half.length or (
                 frame.flags & END_STREAM and len(half.content) + frame.content < half.length
             ):

@@ -107,6 +107,7 @@ class Side:
             if frame.kind == SETTINGS and self._parser.encoder.header_table_size > TABLE:
                 self._parser.encoder.header_table_size = TABLE  # the peer lends us a larger one; we need none
             if any(isinstance(event, StreamReset) and not event.remote_reset for event in events):
+                self._parser.clear_outbound_data_buffer()  # its reset
                 raise malformed("a frame that does not fit its stream")
             yield frame, events
         self._pump()
