@@ -211,15 +211,16 @@ def test_refusals_of_the_judge_are_recorded(lab: Lab, body: bytes, type_: str, r
     assert lab.refusal(reason).original == body
 
 
-def test_curl(lab: Lab) -> None:
+@pytest.mark.parametrize(("option", "version"), [("--http1.1", b"1.1"), ("--http2", b"2")])
+def test_curl(lab: Lab, option: str, version: bytes) -> None:
     message = lab.folder / "message.json"
     message.write_bytes(MESSAGE)
     url = f"https://{HOST}:{lab.port}{TARGET}"
     done = subprocess.run(
-        ["curl", "-sS", "--interface", PLUG, "--resolve", f"{HOST}:{lab.port}:{lab.pool[HOST]}",
+        ["curl", "-sS", option, "--interface", PLUG, "--resolve", f"{HOST}:{lab.port}:{lab.pool[HOST]}",
          "--cacert", str(lab.config.paths.ca_certificate),
          "--cert", str(lab.plug.certificate), "--key", str(lab.plug.key), "-H", f"Content-Type: {MEDIA}", "-H", f"Host: {HOST}",
-         "--data", f"@{message}", "-w", "%{http_code}", url],
+         "--data", f"@{message}", "-w", "%{http_code} %{http_version}", url],
         capture_output=True, timeout=20,
     )  # fmt: skip
-    assert done.stdout == b'{"ok":true}200', done.stderr
+    assert done.stdout == b'{"ok":true}200 ' + version, done.stderr
