@@ -79,11 +79,11 @@ class ClientSide(Side):
             return
         for frame, events in self._events(data):
             yield from self._read(frame, events)
-        while self._turned_away:
-            stream = self._turned_away.pop()  # the last first: each is put before those that wait
-            if self._due.pop(stream, None) is not None:
+            while self._turned_away:
+                stream = self._turned_away.pop()  # the last first: each is put before those that wait
                 self.unsent.pop(stream, None)
-                yield Unanswered(stream, processed=False)
+                if self._due.pop(stream, None) is not None:
+                    yield Unanswered(stream, processed=False)
 
     def _goaway(self, last: int) -> None:
         self._turned_away = [stream for stream in self._due if stream > last]

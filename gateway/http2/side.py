@@ -94,6 +94,7 @@ class Side:
             if frame.kind == GOAWAY:  # h2 would end at once; what is under way shall be answered
                 self.leaving = True
                 self._goaway(int.from_bytes(frame.raw[HEAD : HEAD + 4]) & 0x7FFF_FFFF)
+                yield frame, []
                 continue
             if frame.kind > 9:  # section 5.5: unknown ones are left aside
                 continue

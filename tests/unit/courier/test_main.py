@@ -12,7 +12,8 @@ import pytest
 from gateway.ipc.messages import Deferred, Delivered
 from gateway.reasons import Reason
 from gateway.registry import Kind
-from tests.unit.courier.street import ADDRESSES, HOST, Authority, answer, manifest, on_the_street, street
+from tests.unit.courier.street import ADDRESSES, HOST, Authority, Vendor, answer, manifest, on_the_street, street
+from tests.unit.courier.street2 import Vendor2
 
 PROBLEM = "application/problem+json"
 
@@ -76,6 +77,7 @@ def test_no_more_connections_than_the_pair_may_have(tmp_path: Path) -> None:
     on_the_street(work)
 
 
+@pytest.mark.parametrize("host", [Vendor, Vendor2], ids=["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize(
     ("response", "kind", "reason", "status"),
     [
@@ -99,10 +101,12 @@ def test_no_more_connections_than_the_pair_may_have(tmp_path: Path) -> None:
         (None, Deferred, Reason.VENDOR_UNREACHABLE, 0),
     ],
 )  # fmt: skip
-def test_what_an_answer_means(tmp_path: Path, response: bytes | None, kind: type, reason: Reason | None, status: int) -> None:
+def test_what_an_answer_means(
+    tmp_path: Path, response: bytes | None, kind: type, reason: Reason | None, status: int, host: type[Vendor]
+) -> None:
     async def work() -> None:
         async with street(tmp_path) as here:
-            vendor = await here.vendor(otherwise=response)
+            vendor = await here.vendor(kind=host, otherwise=response)
             here.deliver("m-1")
             told = await here.outcome()
             assert type(told) is kind

@@ -1,0 +1,85 @@
+"""A device's connection over HTTP/2, up to the message type that a request names.
+
+The first two bytes choose where the rest is cut, the third whether a well-formed beginning comes before it.
+"""
+
+from __future__ import annotations
+
+from gateway.door.request import message_type
+from gateway.http1 import Limits, Request, Violation
+from gateway.http2.breach import Breach
+from gateway.http2.gate import RST_STREAM
+from gateway.http2.room import Room
+from gateway.http2.server import HALF_DONE, STREAMS, ServerSide
+from gateway.reasons import Reason
+from tests.fuzz.oracles import same_however_cut
+from tests.unit.http2.wire import START, block, data, frame, head, headers, message
+
+LIMITS = Limits(head_bytes=512, header_count=8, body_bytes=256)
+WORDS = tuple(
+    piece.decode("latin-1")
+    for piece in (
+        START, message(1), message(3), data(1), data(1, b"", end=False), headers(1, head()), headers(1, head(), whole=False),
+        block([("te", "trailers")]), block([("content-length", "2")]), block([("x-a", "b")]), block([(":method", "GET")]),
+        *(frame(kind, bytes(size), stream=stream) for kind, size in ((2, 5), (3, 4), (6, 8), (7, 8), (8, 4), (9, 0), (66, 1))
+          for stream in (0, 1)),
+        frame(4), frame(4, flags=1), frame(4, bytes.fromhex("000400000000")), frame(8, b"\0\0\0\1", stream=1),
+    )
+)  # fmt: skip
+Result = tuple[list[tuple[int, Request]], tuple[Reason, int, int] | None]
+
+
+def check(data: bytes) -> None:
+    """The same requests and the same breach however it is cut; nothing is held or reset beyond the limits."""
+    begun, stream = bool(data[2:3] and data[2] & 1), data[3:]
+    requests, breach = same_however_cut(stream, int.from_bytes(data[:2]), lambda pieces: read(pieces, begun=begun))
+    if breach:
+        assert 400 <= breach[1] <= 501
+    for _, request in requests:
+        assert request.method in {"POST", "GET"}
+        names = [name for name, _ in request.headers]
+        assert len(set(names)) == len(names) <= LIMITS.header_count
+        assert len(request.body) == int(request.header("content-length") or 0) <= LIMITS.body_bytes
+        assert all(value.isascii() and value.replace("\t", " ").isprintable() for _, value in request.headers)
+        try:
+            name = message_type(request, "a.example")
+        except Violation as violation:
+            assert violation.status in {404, 405, 415, 421}
+        else:
+            assert request.target.endswith("/messages/" + name)
+
+
+def read(pieces: list[bytes], *, begun: bool) -> Result:
+    """The requests, every other one answered at once, and what ended the connection."""
+    room = Room(HALF_DONE)
+    side = ServerSide(LIMITS, room)
+    found: list[tuple[int, Request]] = []
+    ended = None
+    written = b""
+    try:
+        for piece in ([START] if begun else []) + pieces:
+            for stream, request in side.feed(piece):
+                found.append((stream, request))
+                if len(found) % 2:
+                    side.answer(stream, 200, (("content-type", "text/plain"),), b"x" * 20)
+            assert len(side.waiting) + len(list(side.half_done)) + len(side.unsent) <= STREAMS
+            written += side.take()
+    except Breach as breach:
+        assert breach.detail
+        ended = (breach.reason, breach.status, breach.stream)
+        side.refuse(breach.stream, breach.status, (), b"no")
+        side.end(breach.code, breach.detail)
+        written += side.take()
+    assert resets(written) <= 32 + 4 * len(found)
+    side.dismiss()
+    assert room.take(HALF_DONE), "something is still held"
+    return found, ended
+
+
+def resets(written: bytes) -> int:
+    """How many streams we reset."""
+    count = 0
+    while written:
+        count += written[3] == RST_STREAM
+        written = written[9 + int.from_bytes(written[:3]) :]
+    return count
