@@ -11,7 +11,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-from tests.unit.door.lab import HOST, MEDIA, MESSAGE, TARGET, WAIT, Lab
+from tests.unit.door.lab import HOST, MEDIA, MESSAGE, TARGET, WAIT, Identity, Lab
 
 
 @dataclass
@@ -29,13 +29,18 @@ class Answer:
         return found
 
 
-class Device2:
-    """One connection. A context manager."""
+def tls2(lab: Lab, identity: Identity | None = None) -> ssl.SSLSocket:
+    """A TLS connection of a device that speaks nothing but HTTP/2."""
+    context = lab.client_context(identity or lab.plug)
+    context.set_alpn_protocols(["h2"])
+    return lab.tls(context=context)
 
-    def __init__(self, lab: Lab, *, window: int | None = None, **kwargs: Any) -> None:
-        context = kwargs.pop("context", None) or lab.client_context(kwargs.pop("identity", None) or lab.plug)
-        context.set_alpn_protocols(["h2"])
-        self.sock = lab.tls(context=context, **kwargs)
+
+class Device2:
+    """One connection, whose TLS chose h2. ``window``: what it lets an answer have. A context manager."""
+
+    def __init__(self, sock: ssl.SSLSocket, *, window: int | None = None) -> None:
+        self.sock = sock
         self.sock.settimeout(WAIT)
         self.http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self.http.initiate_connection()

@@ -14,7 +14,7 @@ from gateway.ipc.messages import Outcome, Submit
 from gateway.reasons import Reason
 from gateway.standard.claim import PATH as CLAIM
 from tests.unit.door.lab import HOST, MEDIA, MESSAGE, OTHER_HOST, PREFIX, TARGET, Lab, drain
-from tests.unit.door.lab2 import Device2
+from tests.unit.door.lab2 import Device2, tls2
 from tests.unit.http2 import wire
 from tests.unit.http2.wire import frame
 
@@ -28,7 +28,7 @@ def test_the_device_s_order_decides(lab: Lab) -> None:
 
 
 def test_messages_are_recorded_and_answered(lab: Lab) -> None:
-    with Device2(lab) as device:
+    with Device2(tls2(lab)) as device:
         for _ in range(20):
             answer = device.answer(device.start())
             assert (answer.status, answer.body) == (200, b'{"ok":true}')
@@ -41,7 +41,7 @@ def test_messages_are_recorded_and_answered(lab: Lab) -> None:
 def test_each_stream_gets_its_own_answer_in_whatever_order(lab: Lab) -> None:
     lab.ledger.decide, usual = lambda submit: None, lab.ledger.decide
     try:
-        with Device2(lab) as device:
+        with Device2(tls2(lab)) as device:
             streams = [device.start() for _ in range(8)]
             submits: list[Submit] = [lab.ledger.submits.get(timeout=5) for _ in streams]
             outcomes = [Outcome(s.ref, "answered", 200, b'{"n":%d}' % n, MEDIA, -1) for n, s in enumerate(submits)]
@@ -54,7 +54,7 @@ def test_each_stream_gets_its_own_answer_in_whatever_order(lab: Lab) -> None:
 
 
 def test_the_judge_refuses_and_the_connection_lives(lab: Lab) -> None:
-    with Device2(lab) as device:
+    with Device2(tls2(lab)) as device:
         answer = device.answer(device.start(MESSAGE.replace(b'"on"', b'"tracker"')))
         assert answer.status == 422
         assert answer.problem["pointers"]
@@ -82,7 +82,7 @@ VIOLATIONS = [
 def test_violations_are_answered_recorded_and_end_the_connection(
     lab: Lab, what: dict[str, object], more: tuple[tuple[str, str], ...], reason: Reason
 ) -> None:
-    with Device2(lab) as device:
+    with Device2(tls2(lab)) as device:
         stream = device.start(what.pop("body", MESSAGE), *more, **what)  # type: ignore[arg-type]
         device.drain()
         answer = device.answers[stream]
@@ -99,9 +99,7 @@ def test_what_no_stream_can_be_answered_for_is_recorded_all_the_same(lab: Lab) -
         (b"POST / HTTP/1.1\r\n\r\n", Reason.HTTP2_SYNTAX),
         (wire.START + frame(wire.PING, bytes(8)) * 200, Reason.HTTP2_FLOOD),
     ):
-        context = lab.client_context(lab.plug)
-        context.set_alpn_protocols(["h2"])
-        with lab.tls(context=context) as sock:
+        with tls2(lab) as sock:
             sock.sendall(sent)
             heard = b""
             while data := sock.recv(65_536):
@@ -112,7 +110,7 @@ def test_what_no_stream_can_be_answered_for_is_recorded_all_the_same(lab: Lab) -
 
 def test_a_rapid_reset_is_cut_off_and_recorded(lab: Lab) -> None:
     """CVE-2023-44487."""
-    with Device2(lab) as device:
+    with Device2(tls2(lab)) as device:
         for _ in range(60):
             stream = device.start(send=5)
             device.http.reset_stream(stream, 8)
@@ -127,7 +125,7 @@ def test_a_rapid_reset_is_cut_off_and_recorded(lab: Lab) -> None:
 def test_a_reset_while_its_message_is_recorded(lab: Lab) -> None:
     lab.ledger.decide, usual = lambda submit: None, lab.ledger.decide
     try:
-        with Device2(lab) as device:
+        with Device2(tls2(lab)) as device:
             stream = device.start()
             submit = lab.ledger.submits.get(timeout=5)
             device.http.reset_stream(stream, 8)
@@ -143,7 +141,7 @@ def test_a_reset_while_its_message_is_recorded(lab: Lab) -> None:
 
 @pytest.mark.parametrize("send", [0, 10])
 def test_half_a_request_times_out(lab: Lab, send: int) -> None:
-    with Device2(lab) as device:
+    with Device2(tls2(lab)) as device:
         assert device.answer(device.start()).status == 200
         device.start(send=send)
         device.drain()
@@ -152,9 +150,7 @@ def test_half_a_request_times_out(lab: Lab, send: int) -> None:
 
 def test_half_a_frame_and_half_a_field_block_time_out(lab: Lab) -> None:
     for sent in (wire.PREFACE[:5], wire.START + frame(wire.PING, b"1234", size=8), wire.START + wire.headers(1, [], whole=False)):
-        context = lab.client_context(lab.plug)
-        context.set_alpn_protocols(["h2"])
-        with lab.tls(context=context) as sock:
+        with tls2(lab) as sock:
             sock.sendall(sent)
             while sock.recv(65_536):
                 pass
@@ -162,7 +158,7 @@ def test_half_a_frame_and_half_a_field_block_time_out(lab: Lab) -> None:
 
 
 def test_other_requests_do_not_buy_time_for_a_slow_one(lab: Lab) -> None:
-    with Device2(lab) as device:
+    with Device2(tls2(lab)) as device:
         device.start(send=10)
         started = time.monotonic()
         while time.monotonic() - started < 5 and not device.over:
@@ -175,7 +171,7 @@ def test_other_requests_do_not_buy_time_for_a_slow_one(lab: Lab) -> None:
 
 
 def test_a_device_that_does_not_take_its_answer_is_cut_off(lab: Lab) -> None:
-    with Device2(lab, window=0) as device:
+    with Device2(tls2(lab), window=0) as device:
         device.start()
         device.drain()
     lab.attempt(Reason.TIMEOUT)
@@ -184,7 +180,7 @@ def test_a_device_that_does_not_take_its_answer_is_cut_off(lab: Lab) -> None:
 def test_pings_do_not_keep_an_idle_connection(tmp_path_factory: pytest.TempPathFactory) -> None:
     lab = Lab(tmp_path_factory.mktemp("idle"), idle_seconds=1.0)
     try:
-        with Device2(lab) as device:
+        with Device2(tls2(lab)) as device:
             device.answer(device.start())
             started = time.monotonic()
             device.sock.settimeout(0.2)
@@ -231,7 +227,7 @@ def test_a_device_that_closes_its_half_still_gets_its_answer(lab: Lab) -> None:
 
 def test_a_revoked_device_is_dropped_at_its_next_request(own: Lab) -> None:
     identity = own.identity("plug-1")
-    with Device2(own, identity=identity) as device:
+    with Device2(tls2(own, identity)) as device:
         assert device.answer(device.start()).status == 200
         with own.registry.change() as change:
             change.revoke("plug-1", identity.serial)
@@ -244,8 +240,8 @@ def test_half_done_requests_share_one_room_and_give_it_back(tmp_path: Path, monk
     monkeypatch.setattr("gateway.door.connection.HALF_DONE", 60_000)
     lab = Lab(tmp_path, request_seconds=20.0)
     try:
-        with Device2(lab) as other:
-            with Device2(lab) as device:
+        with Device2(tls2(lab)) as other:
+            with Device2(tls2(lab)) as device:
                 device.start(b"x" * 60_000, send=10)
                 assert device.answer(device.start()).status == 0, "there is no room for a small one beside it"
             deadline = time.monotonic() + 5
