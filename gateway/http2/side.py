@@ -13,7 +13,6 @@ from h2.connection import H2Connection
 from h2.events import Event, StreamReset
 from h2.exceptions import DenialOfServiceError, InvalidBodyLengthError, ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import SettingsFrame
 
 from gateway.http1.violation import Limits
 from gateway.http2.breach import NO_ERROR, Breach, flood, malformed
@@ -65,8 +64,8 @@ class Side:
         if not client:
             self._parser.receive_data(PREFACE)  # the gate reads the peer's
             ours[SettingCodes.MAX_CONCURRENT_STREAMS] = streams
-        said = SettingsFrame(0, settings={int(code): value for code, value in ours.items()})
-        self._written = bytearray((PREFACE if client else b"") + said.serialize())
+        said = b"".join(int(code).to_bytes(2) + value.to_bytes(4) for code, value in ours.items())  # section 6.5.1
+        self._written = bytearray((PREFACE if client else b"") + len(said).to_bytes(3) + bytes([SETTINGS, 0, 0, 0, 0, 0]) + said)
 
     def take(self) -> bytes:
         """What is to be written now."""
