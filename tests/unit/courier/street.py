@@ -240,6 +240,13 @@ class Street:
         await vendor.requests.get()
         return vendor, gate
 
+    async def relink(self) -> None:
+        """The ledger goes away and is back."""
+        assert self.link is not None
+        self.linked.clear()
+        self.link.close()
+        await asyncio.wait_for(self.linked.wait(), 10)
+
     async def reasons(self, number: int) -> dict[str, int]:
         """What was told of the next ``number`` messages: reason by id."""
         return {told.id: told.reason for told in [await self.outcome() for _ in range(number)]}

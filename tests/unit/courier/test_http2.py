@@ -280,10 +280,7 @@ def test_without_its_ledger_what_is_under_way_has_nobody(tmp_path: Path) -> None
             vendor = await here.vendor(kind=Vendor2, gate=gate)
             here.deliver("m-1")
             await vendor.requests.get()
-            assert here.link is not None
-            here.linked.clear()
-            here.link.close()
-            await asyncio.wait_for(here.linked.wait(), 10)
+            await here.relink()
             gate.set()
             here.deliver("m-2")
             assert (await here.outcome()).id == "m-2"

@@ -365,10 +365,7 @@ def test_without_its_ledger_the_courier_falls_silent_and_comes_back(tmp_path: Pa
     async def work() -> None:
         async with street(tmp_path, connections_per_pair=1) as here:
             vendor, gate = await here.under_way()
-            assert here.link is not None
-            here.linked.clear()
-            here.link.close()
-            await asyncio.wait_for(here.linked.wait(), 10)
+            await here.relink()
             gate.set()
             here.deliver("m-3")
             assert (await here.outcome()).id == "m-3"

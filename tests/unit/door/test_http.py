@@ -148,21 +148,7 @@ def test_a_device_that_does_not_read_is_cut_off(lab: Lab) -> None:
 
 
 def test_a_device_that_closes_its_half_still_gets_its_answer(lab: Lab) -> None:
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = lab.client_context(lab.plug).wrap_bio(incoming, outgoing, server_hostname=HOST)
-    with lab.tcp(PLUG) as sock:
-        while True:
-            try:
-                client.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                sock.sendall(outgoing.read())
-                incoming.write(sock.recv(65_536))
-        client.write(post())
-        sock.sendall(outgoing.read())
-        sock.shutdown(socket.SHUT_WR)
-        incoming.write(drain(sock))
-        assert client.read(65_536).startswith(b"HTTP/1.1 200 ")
+    assert lab.half_closed(post()).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_device_that_leaves_while_its_message_is_recorded(lab: Lab) -> None:

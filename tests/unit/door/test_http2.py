@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import ssl
 import time
 from pathlib import Path
 
@@ -13,7 +10,7 @@ import pytest
 from gateway.ipc.messages import Outcome, Submit
 from gateway.reasons import Reason
 from gateway.standard.claim import PATH as CLAIM
-from tests.unit.door.lab import HOST, MEDIA, MESSAGE, OTHER_HOST, PREFIX, TARGET, Lab, drain
+from tests.unit.door.lab import HOST, MEDIA, MESSAGE, OTHER_HOST, PREFIX, TARGET, Lab
 from tests.unit.door.lab2 import Device2, tls2
 from tests.unit.http2 import wire
 from tests.unit.http2.wire import frame
@@ -200,27 +197,8 @@ def test_pings_do_not_keep_an_idle_connection(tmp_path_factory: pytest.TempPathF
 
 
 def test_a_device_that_closes_its_half_still_gets_its_answer(lab: Lab) -> None:
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = lab.client_context(lab.plug)
-    context.set_alpn_protocols(["h2"])
-    client = context.wrap_bio(incoming, outgoing, server_hostname=HOST)
     fields = wire.head(length=str(len(MESSAGE)), authority=HOST, path=TARGET)
-    with lab.tcp() as sock:
-        while True:
-            try:
-                client.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                sock.sendall(outgoing.read())
-                incoming.write(sock.recv(65_536))
-        client.write(wire.START + wire.headers(1, fields) + wire.data(1, MESSAGE))
-        sock.sendall(outgoing.read())
-        sock.shutdown(socket.SHUT_WR)
-        incoming.write(drain(sock))
-        heard = b""
-        with contextlib.suppress(ssl.SSLWantReadError):
-            while record := client.read(65_536):
-                heard += record
+    heard = lab.half_closed(wire.START + wire.headers(1, fields) + wire.data(1, MESSAGE), "h2")
     assert b'{"ok":true}' in heard
     assert heard[-17:-13] == bytes([0, 0, 8, wire.GOAWAY]), "the door says goodbye when nothing is left to answer"
 
