@@ -86,6 +86,7 @@ class Connection2(Carrier):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._side.release()
         self._owner.lost(self, self.give_up(), heard=self._heard)
 
     def _tell(self, told: Answered | Unanswered) -> None:

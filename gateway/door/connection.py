@@ -52,7 +52,8 @@ LINGER_SECONDS = 1.0
 MAX_LINGER = 262_144  # bytes that a device may still send while its last answer is on the way
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: ContentType handshake
 FOREVER = float("inf")
-HALF_DONE = 16 * 1024 * 1024  # bytes of content that all HTTP/2 requests of a worker may have announced and not completed
+# Bytes of content that HTTP/2 requests may have announced and not completed: of all devices of a worker, and of one.
+HALF_DONE, HALF_DONE_SHARE = 16 * 1024 * 1024, 2 * 1024 * 1024
 
 
 @dataclass
@@ -70,7 +71,7 @@ class House:
     max_connections: int  # of the whole worker
     whois: Callable[[str], Awaitable[Holder]]
     options: Options = field(default_factory=Options)
-    room: Room = field(default_factory=lambda: Room(HALF_DONE))
+    room: Room = field(default_factory=lambda: Room(HALF_DONE, HALF_DONE_SHARE))
     by_address: Counter[str] = field(default_factory=Counter)
     by_device: Counter[str] = field(default_factory=Counter)
     holders: dict[str, str] = field(default_factory=dict)  # address: who it was when it was last asked
@@ -317,7 +318,7 @@ class DoorConnection(asyncio.Protocol):
             return EnvelopeLayer(context, self._house.limits)
         from gateway.door.layer2 import Envelope2Layer  # what nobody speaks takes no memory
 
-        return Envelope2Layer(context, self._house.limits, self._house.room, self._loop.time)
+        return Envelope2Layer(context, self._house.limits, self._house.room, self._guest.device, self._loop.time)
 
     def _on_hello(self, hook: TlsClienthelloHook) -> None:
         """The ClientHello is whole: is the name approved for this device, at this address?"""

@@ -17,11 +17,11 @@ from gateway.http2.server import ServerSide
 
 
 class Envelope2Layer(HttpLayer):
-    """HTTP/2 with a device: several requests at once. ``now``: the loop's clock."""
+    """HTTP/2 with a device: several requests at once. ``who``: the device; ``now``: the loop's clock."""
 
-    def __init__(self, context: Context, limits: Limits, room: Room, now: Callable[[], float]) -> None:
+    def __init__(self, context: Context, limits: Limits, room: Room, who: str, now: Callable[[], float]) -> None:
         super().__init__(context)
-        self._side = ServerSide(limits, room)
+        self._side = ServerSide(limits, room, who)
         self._client = context.client
         self._now = now
         self._began: dict[int, float] = {}  # half-done requests by stream
@@ -79,7 +79,7 @@ class Envelope2Layer(HttpLayer):
             for stream, request in self._side.feed(data):
                 yield Consider(request, self, stream)
         except Breach as breach:
-            self._breach = breach
+            self._breach = breach.with_traceback(None)  # its frames would hold this layer
             yield Broken(breach, self, breach.stream)
             return
         yield from self._settle()

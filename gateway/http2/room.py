@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 
 class Room:
-    """``most``: bytes."""
+    """``most``: bytes; ``share``: the most that one holder may have of them, all of it where None."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, share: int | None = None) -> None:
         self._left = most
+        self._share = most if share is None else share
+        self._held: Counter[str] = Counter()
 
-    def take(self, size: int) -> bool:
-        """Whether there was so much; whoever took it gives it back."""
-        if size > self._left:
+    def take(self, who: str, size: int) -> bool:
+        """Whether there was so much for ``who``; whoever took it gives it back."""
+        if size > self._left or self._held[who] + size > self._share:
             return False
         self._left -= size
+        self._held[who] += size
         return True
 
-    def give(self, size: int) -> None:
+    def give(self, who: str, size: int) -> None:
         """So much is free again."""
         self._left += size
+        self._held[who] -= size
+        if self._held[who] <= 0:
+            del self._held[who]

@@ -39,11 +39,12 @@ class _Half:
 
 
 class ServerSide(Side):
-    """``room``: where content that is half here is kept, for all connections together."""
+    """``room``: where content that is half here is kept, for all connections together; ``who``: whose this one is."""
 
-    def __init__(self, limits: Limits, room: Room) -> None:
+    def __init__(self, limits: Limits, room: Room, who: str = "") -> None:
         super().__init__(limits, client=False, streams=STREAMS)
         self._room = room
+        self._who = who
         self._half: dict[int, _Half] = {}  # oldest first
         self._held = 0
         self._refused: deque[int] = deque(maxlen=MOST_REFUSED)
@@ -80,9 +81,9 @@ class ServerSide(Side):
     def dismiss(self) -> None:
         """The connection is gone: give back what it held."""
         self._half.clear()
-        self._room.give(self._held)
+        self._room.give(self._who, self._held)
         self._held = 0
-        self.over = True
+        self.release()
 
     def _reply(self, stream: int, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         fields = [(b":status", b"%d" % status)]
@@ -140,7 +141,7 @@ class ServerSide(Side):
         # a reset stream counts until its request is done with (CVE-2023-44487)
         full = len(self._half) + len(self.waiting) + len(self.unsent) >= STREAMS
         crowded = length and self._held and self._held + length > HALF_DONE
-        if full or crowded or not self._room.take(length):
+        if full or crowded or not self._room.take(self._who, length):
             self._turn_away(stream, ended=ended)
             return None
         if ended:
@@ -174,4 +175,4 @@ class ServerSide(Side):
 
     def _release(self, half: _Half) -> None:
         self._held -= half.length
-        self._room.give(half.length)
+        self._room.give(self._who, half.length)

@@ -25,6 +25,15 @@ CHUNK = 16_384
 MOST_TOLD = 200  # bytes of words in a GOAWAY
 
 
+def known_settings(frame: Frame) -> Frame:
+    """A SETTINGS frame without those that HTTP/2 does not define: h2 would keep each of 65,536 for the connection's life."""
+    if frame.size % 6:
+        return frame  # h2 says what is wrong
+    entries = [frame.raw[at : at + 6] for at in range(HEAD, len(frame.raw), 6)]
+    kept = b"".join(entry for entry in entries if int.from_bytes(entry[:2]) in SettingCodes)
+    return Frame(frame.kind, frame.flags, frame.stream, len(kept).to_bytes(3) + frame.raw[3:HEAD] + kept)
+
+
 class _Parser(H2Connection):
     """h2, with a shorter memory for streams that are gone: it keeps 65,536 of them for each connection."""
 
@@ -81,6 +90,12 @@ class Side:
             self._written += self._parser.data_to_send()
             self._say_goodbye(code, detail.encode("ascii", "replace")[:MOST_TOLD])
 
+    def release(self) -> None:
+        """The connection is gone: h2 refers to itself, and its memory must not wait for the collector."""
+        self.over = True
+        self.unsent.clear()
+        vars(self._parser).clear()
+
     def _say_goodbye(self, code: int, detail: bytes) -> None:
         try:
             self._parser.close_connection(code, detail)
@@ -97,6 +112,8 @@ class Side:
                 continue
             if frame.kind > 9:  # section 5.5: unknown ones are left aside
                 continue
+            if frame.kind == SETTINGS:
+                frame = known_settings(frame)  # noqa: PLW2901
             self._before(frame)
             self._written += self._parser.data_to_send()
             try:

@@ -61,7 +61,7 @@ def read(pieces: list[bytes], *, begun: bool) -> Result:
         written += side.take()
     assert resets(written) <= 32 + 4 * len(found)
     side.dismiss()
-    assert room.take(HALF_DONE), "something is still held"
+    assert room.take("", HALF_DONE), "something is still held"
     return found, ended
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 
 import h2.config
@@ -305,7 +306,40 @@ def test_half_done_requests_are_bounded_for_a_connection_and_for_all() -> None:
     assert frames_of(second.take(), RST_STREAM) == []
     first.dismiss()
     second.dismiss()
-    assert room.take(HALF_DONE)
+    assert room.take("", HALF_DONE)
+
+
+def test_one_device_takes_no_more_than_its_share() -> None:
+    room = Room(HALF_DONE, 60_000)
+    sides = [ServerSide(Limits(), room, who) for who in ("plug", "plug", "lamp")]
+    for side in sides:
+        assert talk([START, headers(1, head(length="60000"))], side=side).breach is None
+    assert [len(frames_of(side.take(), RST_STREAM)) for side in sides] == [0, 1, 0]
+    sides[0].dismiss()
+    assert room.take("plug", 60_000)
+
+
+def test_settings_that_http2_does_not_define_are_not_kept() -> None:
+    side = ServerSide(Limits(), Room(1 << 20))
+    strange = [frame(SETTINGS, b"".join((100 + 20 * n + k).to_bytes(2) + bytes(4) for k in range(20))) for n in range(20)]
+    assert talk([PREFACE + frame(SETTINGS, bytes.fromhex("00040000000a")), *strange], side=side).breach is None
+    assert len(side._parser.remote_settings) < 10  # nothing on the wire shows it
+    assert side._parser.remote_settings.initial_window_size == 10
+
+
+def test_a_connection_that_is_gone_leaves_no_garbage_behind() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for stream in (message(), headers(1, head()), frame(PING, bytes(8)) * 200, message() + data(1)):
+            side = ServerSide(Limits(), Room(1 << 20))
+            talk([START + stream], side=side)
+            side.end()
+            side.take()
+            side.dismiss()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_the_largest_message_passes_alone_whatever_the_limit() -> None:
