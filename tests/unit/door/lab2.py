@@ -95,6 +95,7 @@ class Device2:
                 self.answers[stream].headers = dict(event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self.answers[stream].body += event.data
+                self.http.acknowledge_received_data(event.flow_controlled_length, stream)
             elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
                 self.answers[stream].ended = True
             elif isinstance(event, h2.events.ConnectionTerminated):
