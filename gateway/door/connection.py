@@ -38,7 +38,7 @@ from gateway.door.mitm import (
 )
 from gateway.door.tls import ALPN, ALPN2, Anchor, AnchorFile, CaUnreadable, Contexts, failure_reason
 from gateway.http1 import Limits
-from gateway.http2.room import Room
+from gateway.http2.account import Account
 from gateway.ipc.messages import Holder
 from gateway.reasons import Reason
 from gateway.registry import RegistryError, RegistryFile
@@ -71,7 +71,7 @@ class House:
     max_connections: int  # of the whole worker
     whois: Callable[[str], Awaitable[Holder]]
     options: Options = field(default_factory=Options)
-    room: Room = field(default_factory=lambda: Room(HALF_DONE, HALF_DONE_SHARE))
+    half_done: Account = field(default_factory=lambda: Account(HALF_DONE, HALF_DONE_SHARE))
     by_address: Counter[str] = field(default_factory=Counter)
     by_device: Counter[str] = field(default_factory=Counter)
     holders: dict[str, str] = field(default_factory=dict)  # address: who it was when it was last asked
@@ -193,7 +193,7 @@ class DoorConnection(asyncio.Protocol):
             self._top.tls.__dict__.clear()
             self._top.__dict__.clear()
         if self._envelope is not None:
-            self._envelope.dismiss()
+            self._envelope.abandon()
             self._envelope.__dict__.clear()
         self._top = self._client = self._envelope = None
         self._queue.clear()
@@ -318,7 +318,7 @@ class DoorConnection(asyncio.Protocol):
             return EnvelopeLayer(context, self._house.limits)
         from gateway.door.layer2 import Envelope2Layer  # what nobody speaks takes no memory
 
-        return Envelope2Layer(context, self._house.limits, self._house.room, self._guest.device, self._loop.time)
+        return Envelope2Layer(context, self._house.limits, self._house.half_done, self._guest.device, self._loop.time)
 
     def _on_hello(self, hook: TlsClienthelloHook) -> None:
         """The ClientHello is whole: is the name approved for this device, at this address?"""

@@ -143,8 +143,8 @@ class HttpLayer(Layer):
         """Whether an answer to a broken rule would be taken for the answer to what broke it."""
         return not self.waiting
 
-    def dismiss(self) -> None:
-        """The connection is gone."""
+    def abandon(self) -> None:
+        """The connection is gone: give back what it held."""
 
 
 class EnvelopeLayer(HttpLayer):

@@ -11,17 +11,17 @@ from collections.abc import Callable
 from gateway.door.layer import Broken, Consider, Considered, HttpLayer, Reply
 from gateway.door.mitm import CommandGenerator, Context, commands, events
 from gateway.http1 import Limits
+from gateway.http2.account import Account
 from gateway.http2.breach import NO_ERROR, Breach
-from gateway.http2.room import Room
 from gateway.http2.server import ServerSide
 
 
 class Envelope2Layer(HttpLayer):
     """HTTP/2 with a device: several requests at once. ``who``: the device; ``now``: the loop's clock."""
 
-    def __init__(self, context: Context, limits: Limits, room: Room, who: str, now: Callable[[], float]) -> None:
+    def __init__(self, context: Context, limits: Limits, account: Account, who: str, now: Callable[[], float]) -> None:
         super().__init__(context)
-        self._side = ServerSide(limits, room, who)
+        self._side = ServerSide(limits, account, who)
         self._client = context.client
         self._now = now
         self._began: dict[int, float] = {}  # half-done requests by stream
@@ -58,7 +58,7 @@ class Envelope2Layer(HttpLayer):
         """Streams keep answers apart."""
         return True
 
-    def dismiss(self) -> None:
+    def abandon(self) -> None:
         """Give back what half-done requests held."""
         self._side.dismiss()
 

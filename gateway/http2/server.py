@@ -14,10 +14,10 @@ from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamR
 
 from gateway.http1.request import Request
 from gateway.http1.violation import Limits, Violation
+from gateway.http2.account import Account
 from gateway.http2.breach import REFUSED_STREAM, STREAM_CLOSED, Breach, malformed, on_stream
 from gateway.http2.fields import Fields, request_head
 from gateway.http2.gate import COST_REFUSED, DATA, END_STREAM, HEADERS, Frame
-from gateway.http2.room import Room
 from gateway.http2.side import Side
 from gateway.reasons import Reason
 
@@ -39,11 +39,11 @@ class _Half:
 
 
 class ServerSide(Side):
-    """``room``: where content that is half here is kept, for all connections together; ``who``: whose this one is."""
+    """``account``: where content that is half here is kept, for all connections together; ``who``: whose this one is."""
 
-    def __init__(self, limits: Limits, room: Room, who: str = "") -> None:
+    def __init__(self, limits: Limits, account: Account, who: str = "") -> None:
         super().__init__(limits, client=False, streams=STREAMS)
-        self._room = room
+        self._account = account
         self._who = who
         self._half: dict[int, _Half] = {}  # oldest first
         self._held = 0
@@ -81,7 +81,7 @@ class ServerSide(Side):
     def dismiss(self) -> None:
         """The connection is gone: give back what it held."""
         self._half.clear()
-        self._room.give(self._who, self._held)
+        self._account.give(self._who, self._held)
         self._held = 0
         self.release()
 
@@ -141,7 +141,7 @@ class ServerSide(Side):
         # a reset stream counts until its request is done with (CVE-2023-44487)
         full = len(self._half) + len(self.waiting) + len(self.unsent) >= STREAMS
         crowded = length and self._held and self._held + length > HALF_DONE
-        if full or crowded or not self._room.take(self._who, length):
+        if full or crowded or not self._account.take(self._who, length):
             self._turn_away(stream, ended=ended)
             return None
         if ended:
@@ -175,4 +175,4 @@ class ServerSide(Side):
 
     def _release(self, half: _Half) -> None:
         self._held -= half.length
-        self._room.give(self._who, half.length)
+        self._account.give(self._who, half.length)

@@ -6,9 +6,9 @@ The first two bytes choose where the rest is cut, the third whether a well-forme
 from __future__ import annotations
 
 from gateway.http1 import Limits, Request
+from gateway.http2.account import Account
 from gateway.http2.breach import Breach
 from gateway.http2.gate import RST_STREAM
-from gateway.http2.room import Room
 from gateway.http2.server import HALF_DONE, STREAMS, ServerSide
 from gateway.reasons import Reason
 from tests.fuzz.oracles import same_however_cut, sound_request
@@ -40,8 +40,8 @@ def check(data: bytes) -> None:
 
 def read(pieces: list[bytes], *, begun: bool) -> Result:
     """The requests, every other one answered at once, and what ended the connection."""
-    room = Room(HALF_DONE)
-    side = ServerSide(LIMITS, room)
+    account = Account(HALF_DONE)
+    side = ServerSide(LIMITS, account)
     found: list[tuple[int, Request]] = []
     ended = None
     written = b""
@@ -61,7 +61,7 @@ def read(pieces: list[bytes], *, begun: bool) -> Result:
         written += side.take()
     assert resets(written) <= 32 + 4 * len(found)
     side.dismiss()
-    assert room.take("", HALF_DONE), "something is still held"
+    assert account.take("", HALF_DONE), "something is still held"
     return found, ended
 
 

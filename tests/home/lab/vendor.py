@@ -2,8 +2,8 @@
 
 It believes nothing and repairs nothing. With --verify it holds each request against its signature and writes down whose it
 is ("signed_by", a keyid) or what is wrong with it ("unproven"). `behaviour.json` in its folder, read anew when it changes,
-lets a test make it slow or failing, or speak HTTP/2: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true,
-"http2": true}. What lies in its folder `files` is what it publishes.
+lets a test make it slow or failing: {"status": 503, "delay": 2.0, "retry_after": 1, "close": true}. What lies in its folder
+`files` is what it publishes.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def two(number: int, at_once: int) -> float:
     from hpack import Encoder
     from hyperframe.frame import DataFrame, HeadersFrame
 
-    from gateway.http2.room import Room
+    from gateway.http2.account import Account
     from gateway.http2.server import ServerSide
     from tests.unit.http2 import wire
 
@@ -53,7 +53,7 @@ def two(number: int, at_once: int) -> float:
             piece += HeadersFrame(stream, encoder.encode(fields), flags=["END_HEADERS"]).serialize()
             piece += DataFrame(stream, MESSAGE, flags=["END_STREAM"]).serialize()
         pieces.append(piece)
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     list(side.feed(wire.START))
     began = time.process_time()
     for piece in pieces:
@@ -75,18 +75,19 @@ def main() -> None:
     if "h2" in sys.modules:
         raise RuntimeError("the parser is loaded already")
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 16_000
+    number -= number % 8
     before = resident()
     import gateway.door.layer2  # noqa: F401
 
     loaded = resident()
     print(f"the parser, loaded at a worker's first HTTP/2 connection: {(loaded - before) / 1024:.1f} MiB")
-    from gateway.http2.room import Room
+    from gateway.http2.account import Account
     from gateway.http2.server import ServerSide
     from tests.unit.http2 import wire
 
-    room = Room(1 << 20)
+    account = Account(1 << 20)
     first = resident()
-    sides = [ServerSide(Limits(), room) for _ in range(HELD)]
+    sides = [ServerSide(Limits(), account) for _ in range(HELD)]
     for side in sides:
         for stream, _ in list(side.feed(wire.START + wire.message())):
             side.answer(stream, 200, HEADERS, ANSWER)

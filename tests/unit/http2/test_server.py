@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.http1.violation import Limits
+from gateway.http2.account import Account
 from gateway.http2.breach import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, REFUSED_STREAM, STREAM_CLOSED, Breach
-from gateway.http2.room import Room
 from gateway.http2.server import HALF_DONE, STREAMS, ServerSide
 from tests.unit.http2 import wire
 from tests.unit.http2.wire import (
@@ -140,7 +140,7 @@ SYNTAX = [
 
 @pytest.mark.parametrize("stream", [row[1] for row in SYNTAX], ids=[row[0] for row in SYNTAX])
 def test_what_is_not_http2_ends_the_connection(stream: bytes) -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     heard = talk([stream], side=side)
     assert heard.breach is not None
     assert heard.breach[0] == "http2-syntax", heard
@@ -262,7 +262,7 @@ def test_a_connection_lives_as_long_as_it_carries_messages() -> None:
 
 
 def test_streams_beyond_the_limit_are_turned_away_and_may_come_again() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     heard = talk([START + b"".join(message(n) for n in range(1, 2 * STREAMS + 5, 2))], side=side, answer=False)
     assert heard.breach is None
     assert [stream for stream, _ in heard.requests] == list(range(1, 2 * STREAMS, 2))
@@ -280,7 +280,7 @@ def test_whoever_goes_on_beyond_the_limit_is_cut_off() -> None:
 
 def test_a_reset_does_not_make_room_before_the_request_is_done_with() -> None:
     """CVE-2023-44487: what was reset is still being judged and recorded."""
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     stream = b"".join(message(n) + frame(RST_STREAM, CANCEL, stream=n) for n in range(1, 2 * STREAMS, 2))
     heard = talk([START + stream + message(99)], side=side, answer=False)
     assert len(heard.requests) == STREAMS
@@ -293,8 +293,8 @@ def test_a_reset_does_not_make_room_before_the_request_is_done_with() -> None:
 
 
 def test_half_done_requests_are_bounded_for_a_connection_and_for_all() -> None:
-    room = Room(HALF_DONE)
-    first, second = ServerSide(Limits(), room), ServerSide(Limits(), room)
+    account = Account(HALF_DONE)
+    first, second = ServerSide(Limits(), account), ServerSide(Limits(), account)
     opened = [headers(n, head(length="60000")) for n in (1, 3, 5)]
     assert talk([START, *opened], side=first).breach is None
     assert frames_of(first.take(), RST_STREAM) == [REFUSED_STREAM.to_bytes(4)], "the third is beyond what one connection may hold"
@@ -306,21 +306,21 @@ def test_half_done_requests_are_bounded_for_a_connection_and_for_all() -> None:
     assert frames_of(second.take(), RST_STREAM) == []
     first.dismiss()
     second.dismiss()
-    assert room.take("", HALF_DONE)
+    assert account.take("", HALF_DONE)
 
 
 def test_one_device_takes_no_more_than_its_share() -> None:
-    room = Room(HALF_DONE, 60_000)
-    sides = [ServerSide(Limits(), room, who) for who in ("plug", "plug", "lamp")]
+    account = Account(HALF_DONE, 60_000)
+    sides = [ServerSide(Limits(), account, who) for who in ("plug", "plug", "lamp")]
     for side in sides:
         assert talk([START, headers(1, head(length="60000"))], side=side).breach is None
     assert [len(frames_of(side.take(), RST_STREAM)) for side in sides] == [0, 1, 0]
     sides[0].dismiss()
-    assert room.take("plug", 60_000)
+    assert account.take("plug", 60_000)
 
 
 def test_settings_that_http2_does_not_define_are_not_kept() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     strange = [frame(SETTINGS, b"".join((100 + 20 * n + k).to_bytes(2) + bytes(4) for k in range(20))) for n in range(20)]
     assert talk([PREFACE + frame(SETTINGS, bytes.fromhex("00040000000a")), *strange], side=side).breach is None
     assert len(side._parser.remote_settings) < 10  # nothing on the wire shows it
@@ -332,7 +332,7 @@ def test_a_connection_that_is_gone_leaves_no_garbage_behind() -> None:
     gc.disable()
     try:
         for stream in (message(), headers(1, head()), frame(PING, bytes(8)) * 200, message() + data(1)):
-            side = ServerSide(Limits(), Room(1 << 20))
+            side = ServerSide(Limits(), Account(1 << 20))
             talk([START + stream], side=side)
             side.end()
             side.take()
@@ -344,7 +344,7 @@ def test_a_connection_that_is_gone_leaves_no_garbage_behind() -> None:
 
 def test_the_largest_message_passes_alone_whatever_the_limit() -> None:
     limits = Limits(body_bytes=1 << 20)
-    side = ServerSide(limits, Room(1 << 21))
+    side = ServerSide(limits, Account(1 << 21))
     content = b"x" * (1 << 20)
     peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     peer.initiate_connection()
@@ -362,13 +362,13 @@ def test_the_largest_message_passes_alone_whatever_the_limit() -> None:
 
 def test_content_without_end_for_a_refused_stream_is_a_flood() -> None:
     heard = talk(
-        [START + headers(1, head(length="60000")) + data(1, b"x" * 2000, end=False) * 60], side=ServerSide(Limits(), Room(0))
+        [START + headers(1, head(length="60000")) + data(1, b"x" * 2000, end=False) * 60], side=ServerSide(Limits(), Account(0))
     )
     assert heard.breach == ("http2-flood", 429, 0)
 
 
 def test_content_of_a_refused_stream_is_left_aside_and_its_window_given_back() -> None:
-    side = ServerSide(Limits(), Room(100))
+    side = ServerSide(Limits(), Account(100))
     heard = talk([START + headers(1, head(length="60000")) + chunks(1, BIG)], side=side)
     assert heard.breach is None
     assert not heard.requests
@@ -376,7 +376,7 @@ def test_content_of_a_refused_stream_is_left_aside_and_its_window_given_back() -
 
 
 def test_answers_wait_for_the_device_s_window() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     shut = frame(SETTINGS, bytes.fromhex("000400000000"))
     heard = talk([PREFACE + shut + message()], side=side, answer=False)
     side.answer(heard.requests[0][0], 200, (("content-type", "text/plain"),), b"hello")
@@ -390,7 +390,7 @@ def test_answers_wait_for_the_device_s_window() -> None:
 
 
 def test_answers_that_nobody_takes_hold_their_streams() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     shut = frame(SETTINGS, bytes.fromhex("000400000000"))
     heard = talk([PREFACE + shut + b"".join(message(n) for n in range(1, 2 * STREAMS, 2))], side=side, answer=False)
     for stream, _ in heard.requests:
@@ -400,19 +400,19 @@ def test_answers_that_nobody_takes_hold_their_streams() -> None:
 
 
 def test_a_large_table_of_the_device_s_is_not_filled() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     talk([PREFACE + frame(SETTINGS, bytes.fromhex("00017fffffff")) + message()], side=side)
     assert side._parser.encoder.header_table_size == 4096  # nothing on the wire shows what an encoder keeps
 
 
 def test_after_the_end_nothing_is_read() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     side.end()
     assert talk([START + message()], side=side).requests == []
 
 
 def test_a_device_that_says_goodbye_is_answered_what_is_under_way() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     heard = talk([START + message() + frame(GOAWAY, bytes(8))], side=side, answer=False)
     assert heard.breach is None
     assert side.leaving
@@ -422,7 +422,7 @@ def test_a_device_that_says_goodbye_is_answered_what_is_under_way() -> None:
 
 
 def test_by_the_library_as_its_users_use_it() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
     peer.initiate_connection()
     answers: dict[int, bytes] = {}
@@ -465,7 +465,7 @@ def test_the_verdict_depends_on_the_bytes_alone(stream: bytes, cuts: list[int], 
 
 
 def test_a_breach_says_who_and_how() -> None:
-    side = ServerSide(Limits(), Room(1 << 20))
+    side = ServerSide(Limits(), Account(1 << 20))
     with pytest.raises(Breach) as caught:
         list(side.feed(START + frame(PING, bytes(8)) * 200))
     side.end(caught.value.code, f"{caught.value.reason.label}: {caught.value.detail}")

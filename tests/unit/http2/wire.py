@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.http1.request import Request
 from gateway.http1.violation import Limits
+from gateway.http2.account import Account
 from gateway.http2.breach import Breach
-from gateway.http2.room import Room
 from gateway.http2.server import ServerSide
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -96,7 +96,7 @@ def pieces(stream: bytes, size: int) -> Iterator[bytes]:
 
 def talk(parts: Iterable[bytes], limits: Limits | None = None, *, answer: bool = True, side: ServerSide | None = None) -> Heard:
     """Let a server hear ``parts``; each request is answered at once where ``answer``."""
-    side = side or ServerSide(limits or Limits(), Room(1 << 20))
+    side = side or ServerSide(limits or Limits(), Account(1 << 20))
     heard = Heard()
     try:
         for part in parts:

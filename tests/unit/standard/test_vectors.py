@@ -13,7 +13,7 @@ import pytest
 
 from gateway.door.request import message_type
 from gateway.http1 import Limits, RequestParser, Violation
-from gateway.http2.room import Room
+from gateway.http2.account import Account
 from gateway.http2.server import ServerSide
 from gateway.reasons import Reason
 from gateway.standard.canonical import encode
@@ -91,7 +91,7 @@ def test_requests(vector: dict[str, Any], file: dict[str, Any], piece: int) -> N
 def test_requests_by_http2(vector: dict[str, Any], file: dict[str, Any], piece: int) -> None:
     del file
     stream = vector["stream"].encode() if "stream" in vector else START + b"".join(map(told, vector["frames"]))
-    side, taken = ServerSide(Limits(), Room(1 << 20)), None
+    side, taken = ServerSide(Limits(), Account(1 << 20)), None
     try:
         for part in pieces(stream, piece):
             for _, request in side.feed(part):

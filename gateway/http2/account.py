@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 
-class Room:
+class Account:
     """``most``: bytes; ``share``: the most that one holder may have of them, all of it where None."""
 
     def __init__(self, most: int, share: int | None = None) -> None:
