@@ -52,8 +52,6 @@ LINGER_SECONDS = 1.0
 MAX_LINGER = 262_144  # bytes that a device may still send while its last answer is on the way
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: ContentType handshake
 FOREVER = float("inf")
-# Bytes of content that HTTP/2 requests may have announced and not completed: of all devices of a worker, and of one.
-HALF_DONE, HALF_DONE_SHARE = 16 * 1024 * 1024, 2 * 1024 * 1024
 
 
 @dataclass
@@ -71,7 +69,7 @@ class House:
     max_connections: int  # of the whole worker
     whois: Callable[[str], Awaitable[Holder]]
     options: Options = field(default_factory=Options)
-    half_done: Account = field(default_factory=lambda: Account(HALF_DONE, HALF_DONE_SHARE))
+    half_done: Account = field(default_factory=Account)  # content of HTTP/2 requests
     by_address: Counter[str] = field(default_factory=Counter)
     by_device: Counter[str] = field(default_factory=Counter)
     holders: dict[str, str] = field(default_factory=dict)  # address: who it was when it was last asked

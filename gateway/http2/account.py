@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
+# Bytes of content that requests may have announced and not completed: of all devices of a worker, and of one.
+MOST, SHARE = 16 * 1024 * 1024, 2 * 1024 * 1024
+
 
 class Account:
-    """``most``: bytes; ``share``: the most that one holder may have of them, all of it where None."""
+    """``most``: bytes; ``share``: the most that one holder may have of them."""
 
-    def __init__(self, most: int, share: int | None = None) -> None:
-        self._left = most
-        self._share = most if share is None else share
+    def __init__(self, most: int | None = None, share: int | None = None) -> None:
+        self._left = MOST if most is None else most
+        self._share = SHARE if share is None else share
         self._held: Counter[str] = Counter()
 
     def take(self, who: str, size: int) -> bool:

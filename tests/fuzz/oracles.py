@@ -6,12 +6,9 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import rfc8785
 
-from gateway.door.request import message_type
-from gateway.http1 import Limits, Request, RequestParser, Violation, render_request
 from gateway.reasons import Reason
 from gateway.standard.problem import problem, status_for
 from gateway.standard.refusal import MAX_DETAIL, MAX_POINTER, MAX_POINTERS, Refusal
@@ -35,26 +32,6 @@ def sound_refusal(refusal: Refusal, reasons: set[Reason]) -> None:
     assert len(refusal.pointers) <= MAX_POINTERS
     assert all(pointer[:1] in {"", "/"} and len(pointer) <= MAX_POINTER for pointer in refusal.pointers)  # "": the top
     canonical(problem(refusal.reason, status_for(refusal.reason), refusal.detail, refusal.pointers))
-
-
-def sound_request(request: Request, limits: Limits) -> None:
-    """A request as HTTP/1.1 has it: written so, it is read as the same one; and whether it is a message can be said."""
-    assert request.method in {"POST", "GET"}
-    names = [name for name, _ in request.headers]
-    assert len(set(names)) == len(names) <= limits.header_count
-    assert len(request.body) == int(request.header("content-length") or 0) <= limits.body_bytes
-    fields = [field for field in request.headers if field[0] not in {"host", "content-length", "connection"}]
-    written = render_request(request.method, request.target, request.header("host") or "", fields, request.body)
-    again = RequestParser(replace(limits, head_bytes=2 * limits.head_bytes)).feed(written)
-    assert again is not None
-    assert (again.method, again.target, again.body) == (request.method, request.target, request.body)
-    assert dict(again.headers).items() >= dict(fields).items()
-    try:
-        name = message_type(request, "a.example")
-    except Violation as violation:
-        assert violation.status in {404, 405, 415, 421}
-    else:
-        assert request.target.endswith("/messages/" + name)
 
 
 def cuts(stream: bytes, seed: int) -> Iterator[list[bytes]]:

@@ -215,7 +215,7 @@ def test_a_revoked_device_is_dropped_at_its_next_request(own: Lab) -> None:
 
 
 def test_half_done_requests_share_one_room_and_give_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.door.connection.HALF_DONE", 60_000)
+    monkeypatch.setattr("gateway.http2.account.MOST", 60_000)
     lab = Lab(tmp_path, request_seconds=20.0)
     try:
         with Device2(tls2(lab)) as other:

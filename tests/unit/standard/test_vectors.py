@@ -13,15 +13,12 @@ import pytest
 
 from gateway.door.request import message_type
 from gateway.http1 import Limits, RequestParser, Violation
-from gateway.http2.account import Account
-from gateway.http2.server import ServerSide
 from gateway.reasons import Reason
 from gateway.standard.canonical import encode
 from gateway.standard.ijson import parse
 from gateway.standard.judge import Judge
 from gateway.standard.manifest import Manifest, ManifestError, parse_manifest
 from gateway.standard.refusal import Refusal
-from tests.unit.http2.wire import START, pieces, told
 
 FOLDER = Path(__file__).parents[2] / "vectors"
 FILES = [json.loads(path.read_bytes()) for path in sorted(FOLDER.glob("*.json"))]
@@ -80,22 +77,6 @@ def test_requests(vector: dict[str, Any], file: dict[str, Any], piece: int) -> N
         for at in range(0, len(stream), piece):
             request = parser.feed(stream[at : at + piece])
             taken = message_type(request, SERVER_NAME) if request else taken
-    except Violation as violation:
-        assert (violation.reason.label, violation.status) == (vector["verdict"], vector.get("status"))
-    else:
-        assert (vector["verdict"], vector.get("type")) == ("accepted", taken)
-
-
-@pytest.mark.parametrize("piece", [1, 7, 100_000])
-@pytest.mark.parametrize(("vector", "file"), vectors("request2"))
-def test_requests_by_http2(vector: dict[str, Any], file: dict[str, Any], piece: int) -> None:
-    del file
-    stream = vector["stream"].encode() if "stream" in vector else START + b"".join(map(told, vector["frames"]))
-    side, taken = ServerSide(Limits(), Account(1 << 20)), None
-    try:
-        for part in pieces(stream, piece):
-            for _, request in side.feed(part):
-                taken = message_type(request, SERVER_NAME)
     except Violation as violation:
         assert (violation.reason.label, violation.status) == (vector["verdict"], vector.get("status"))
     else:
