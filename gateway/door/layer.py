@@ -143,6 +143,10 @@ class HttpLayer(Layer):
         """Whether an answer to a broken rule would be taken for the answer to what broke it."""
         return not self.waiting
 
+    def wind_up(self) -> bool:
+        """Answer what is under way and nothing after it; false where nothing is, so that the connection may end now."""
+        raise NotImplementedError
+
     def abandon(self) -> None:
         """The connection is gone: give back what it held."""
 
@@ -163,6 +167,11 @@ class EnvelopeLayer(HttpLayer):
     def reading(self) -> bool:
         """Whether a request has begun and is not complete."""
         return not self.waiting and self._parser.started
+
+    def wind_up(self) -> bool:
+        """Answer what is under way and nothing after it; false where nothing is, so that the connection may end now."""
+        self._last = True
+        return self.waiting or self._parser.started
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._over:

@@ -58,6 +58,10 @@ class Envelope2Layer(HttpLayer):
         """Streams keep answers apart."""
         return True
 
+    def wind_up(self) -> bool:
+        """Answer what is under way and nothing after it; false where nothing is, so that the connection may end now."""
+        return self._side.wind_up()
+
     def abandon(self) -> None:
         """Give back what half-done requests held."""
         self._side.dismiss()
@@ -99,8 +103,8 @@ class Envelope2Layer(HttpLayer):
     def _settle(self) -> CommandGenerator[None]:
         """Write what there is to write, look at the clock, and end what has nothing more to come."""
         side = self._side
-        idle = not (side.waiting or side.unsent)
-        if not side.over and idle and (self._last or (side.leaving and not self._side.half_done)):
+        cut_off = self._last and not (side.waiting or side.unsent)  # what is half here stays so
+        if not side.over and (cut_off or side.done):
             side.end()
         if written := side.take():
             yield commands.SendData(self._client, written)

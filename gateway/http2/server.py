@@ -49,6 +49,7 @@ class ServerSide(Side):
         self._held = 0
         self._refused: deque[int] = deque(maxlen=MOST_REFUSED)
         self._highest = 0
+        self._winding_up = False
         self.waiting: dict[int, bool] = {}  # streams whose request was handed up: whether an answer is still wanted
         self.served = 0
 
@@ -56,6 +57,21 @@ class ServerSide(Side):
     def half_done(self) -> Iterable[int]:
         """Streams whose request is not whole, the oldest first."""
         return self._half.keys()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is half here, or an answer is due or on its way."""
+        return bool(self._half or self.waiting or self.unsent)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to come, by the device's word or by ours."""
+        return (self.leaving or self._winding_up) and not self.busy
+
+    def wind_up(self) -> bool:
+        """Take no new request; false where none is under way, so that the connection may end now."""
+        self._winding_up = True
+        return self.busy
 
     def feed(self, data: bytes) -> Iterator[tuple[int, Request]]:
         """The requests that ``data`` completes, with their streams. Raises Breach, after those that came before it."""
@@ -141,7 +157,7 @@ class ServerSide(Side):
         # a reset stream counts until its request is done with (CVE-2023-44487)
         full = len(self._half) + len(self.waiting) + len(self.unsent) >= STREAMS
         crowded = length and self._held and self._held + length > HALF_DONE
-        if full or crowded or not self._account.take(self._who, length):
+        if full or crowded or self._winding_up or not self._account.take(self._who, length):
             self._turn_away(stream, ended=ended)
             return None
         if ended:

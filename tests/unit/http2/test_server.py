@@ -421,6 +421,20 @@ def test_a_device_that_says_goodbye_is_answered_what_is_under_way() -> None:
     assert frames_of(side.take(), DATA) == [b"x"]
 
 
+def test_winding_up_answers_what_is_under_way_and_takes_nothing_new() -> None:
+    side = ServerSide(Limits(), Account())
+    assert not ServerSide(Limits(), Account()).wind_up(), "nothing is under way"
+    first = talk([START + message(1) + headers(3, head())], side=side, answer=False)
+    assert side.wind_up()
+    later = talk([message(5) + data(3)], side=side, answer=False)
+    assert [stream for stream, _ in first.requests + later.requests] == [1, 3]
+    assert REFUSED_STREAM.to_bytes(4) in frames_of(side.take(), RST_STREAM)
+    side.answer(1, 204, (), b"")
+    assert not side.done
+    side.answer(3, 204, (), b"")
+    assert side.done
+
+
 def test_by_the_library_as_its_users_use_it() -> None:
     side = ServerSide(Limits(), Account(1 << 20))
     peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
