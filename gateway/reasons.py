@@ -96,6 +96,8 @@ class Reason(Enum):
     HTTP_MEDIA_TYPE = (106, "http-media-type", "a body that is not application/clear-envelope+json")
     HTTP_TOO_LARGE = (107, "http-too-large", "a message over the size limit")
     HTTP_PIPELINING = (108, "http-pipelining", "a second request before the first was answered")
+    HTTP2_SYNTAX = (109, "http2-syntax", "not well-formed HTTP/2")
+    HTTP2_FLOOD = (110, "http2-flood", "HTTP/2 frames that carry no message, too many of them")
 
     # Refused by the judge.
     JSON_SYNTAX = (120, "json-syntax", "not JSON in UTF-8 (RFC 8259)")

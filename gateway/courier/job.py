@@ -19,11 +19,14 @@ USER_AGENT = "mudroom/1"  # the same in every home, so that it tells nothing of 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """``request``: the bytes to write; ``retried``: whether a stale connection has cost it its second try already."""
+    """``request``: the bytes to write over HTTP/1.1; ``path`` and ``headers`` (without what frames it): the same for HTTP/2;
+    ``retried``: whether a stale connection has cost it its second try already."""
 
     deliver: Deliver
     permit: Permit
     request: bytes
+    path: str
+    headers: tuple[tuple[str, str], ...]
     retried: bool = False
 
     @property
@@ -51,7 +54,8 @@ def job_for(deliver: Deliver, permit: Permit, key: PairKey) -> Job:
         ("User-Agent", USER_AGENT),
         *signature_fields(digest, parameters, key.sign(unsigned.base(digest, parameters))),
     )
-    return Job(deliver, permit, render_request("POST", path, deliver.host, headers, deliver.body))
+    request = render_request("POST", path, deliver.host, headers, deliver.body)
+    return Job(deliver, permit, request, path, headers)
 
 
 class _Sent(msgspec.Struct):

@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.courier.connection import Connection
+from gateway.courier.carrier import Carrier
 from gateway.courier.job import Job
+from gateway.courier.newcomer import Newcomer
 from gateway.courier.resolver import ForbiddenAddress, NoAddress, Resolver
-from gateway.courier.trust import ALPN, Authorities
+from gateway.courier.trust import ALPN, ALPN2, Authorities
 from gateway.http1.response import Response
 from gateway.http1.violation import Limits, Violation
 from gateway.reasons import Reason
@@ -47,9 +48,10 @@ class Pair:
         self._host = host
         self._terms = terms
         self._queue: deque[Job] = deque()  # as long as the ledger's window lets it be
-        self._idle: list[Connection] = []
-        self._open: set[Connection] = set()
+        self._idle: list[Carrier] = []
+        self._open: set[Carrier] = set()
         self._opening: set[asyncio.Task[None]] = set()
+        self._multiplexed: bool | None = None  # whether the vendor's connections take several requests; None: not known yet
 
     @property
     def empty(self) -> bool:
@@ -68,6 +70,11 @@ class Pair:
             if connection.usable:
                 connection.send(job, time.monotonic() + self._terms.answer_seconds)
                 return
+        if self._multiplexed and not self._queue:
+            for connection in self._open:
+                if connection.usable:
+                    connection.send(job, time.monotonic() + self._terms.answer_seconds)
+                    return
         self._queue.append(job)
         self._grow()
 
@@ -75,19 +82,20 @@ class Pair:
         """End what took too long or idled too long."""
         late = [connection for connection in self._open if connection.deadline <= now]
         for connection in late:
-            if connection.job is None:
+            if not connection.busy:
                 connection.close()
                 continue
-            job, connection.job = connection.job, None
+            jobs = connection.give_up()
             connection.abort()
-            self._fail(job, Reason.VENDOR_UNREACHABLE, f"no answer within {self._terms.answer_seconds:g} s")
+            self._fail(jobs, Reason.VENDOR_UNREACHABLE, f"no answer within {self._terms.answer_seconds:g} s")
+        if self._queue and not self._opening and not any(each.busy or not each.open for each in self._open):
+            self._fail_queue(Reason.VENDOR_UNREACHABLE, "the vendor lets no request in")
 
     def abandon(self) -> None:
         """The ledger is gone: nothing more leaves, and what is under way has nobody to report to."""
         self._queue.clear()
         for connection in list(self._open):
-            if connection.job is not None:
-                connection.job = None
+            if connection.give_up():
                 connection.abort()
 
     async def close(self) -> None:
@@ -101,49 +109,65 @@ class Pair:
 
     # --- what connections tell ---
 
-    def answered(self, connection: Connection, job: Job, response: Response) -> None:
+    def answered(self, connection: Carrier, job: Job, response: Response) -> None:
         self._terms.done(job, response)
         self._free(connection)
 
-    def violated(self, connection: Connection, job: Job, violation: Violation) -> None:
+    def turned_away(self, connection: Carrier, job: Job) -> None:
+        if job.retried:
+            self._fail([job], Reason.VENDOR_UNREACHABLE, "the vendor turned the request away twice")
+            return
+        job.retried = True  # RFC 9113 section 8.7: it was not processed, so once more at once
+        self._queue.appendleft(job)
+        self._free(connection)
+        self._grow()
+
+    def unanswered(self, connection: Carrier, job: Job) -> None:
+        self._fail([job], Reason.VENDOR_UNREACHABLE, "the vendor broke off the request without an answer")
+        self._free(connection)
+
+    def violated(self, connection: Carrier, job: Job, violation: Violation) -> None:
         # Whether the vendor took the message cannot be known, so it is sent again; its id keeps that harmless.
         self._terms.failed(job, Reason.VENDOR_ANSWER, violation.detail)
 
-    def lost(self, connection: Connection, job: Job | None, *, heard: bool) -> None:
+    def lost(self, connection: Carrier, jobs: list[Job], *, heard: bool) -> None:
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        if job is not None:
-            if connection.uses > 1 and not heard and not job.retried:
-                # the vendor closed an idle connection at the moment at which we took it (RFC 9112 section 9.3.1)
-                job.retried = True
-                self._queue.appendleft(job)
-            else:
-                self._fail(job, Reason.VENDOR_UNREACHABLE, "the vendor closed the connection before it answered")
+        # the vendor closed an idle connection at the moment at which we took it (RFC 9112 section 9.3.1)
+        stale = connection.uses > len(jobs) and not heard
+        again = [job for job in jobs if stale and not job.retried]
+        for job in reversed(again):
+            job.retried = True
+            self._queue.appendleft(job)
+        if failed := [job for job in jobs if job not in again]:
+            self._fail(failed, Reason.VENDOR_UNREACHABLE, "the vendor closed the connection before it answered")
         self._grow()
 
     # --- within ---
 
-    def _free(self, connection: Connection) -> None:
+    def _free(self, connection: Carrier) -> None:
         now = time.monotonic()
         while self._queue and connection.usable:
             job = self._queue.popleft()
             if self._terms.still_permitted(job):
                 connection.send(job, now + self._terms.answer_seconds)
-                return
-        if connection.usable:
+        if connection.usable and not connection.busy and connection not in self._idle:
             connection.deadline = now + IDLE_SECONDS
             self._idle.append(connection)
 
-    def _fail(self, job: Job, reason: Reason, detail: str) -> None:
-        """``job`` and whatever waits behind it: the ledger holds them all back together."""
-        waiting = [job, *self._queue]
+    def _fail(self, jobs: list[Job], reason: Reason, detail: str) -> None:
+        """``jobs`` and whatever waits behind them: the ledger holds them all back together."""
+        waiting = [*jobs, *self._queue]
         self._queue.clear()
         for each in waiting:
             self._terms.failed(each, reason, detail)
 
     def _grow(self) -> None:
-        while len(self._opening) < len(self._queue) and len(self._open) + len(self._opening) < self._terms.most:
+        wanted = len(self._queue)
+        if self._multiplexed is not False:
+            wanted = min(wanted, 1)  # one takes several; or it is the first, which will tell
+        while len(self._opening) < wanted and len(self._open) + len(self._opening) < self._terms.most:
             task = asyncio.get_running_loop().create_task(self._connect())
             self._opening.add(task)
             task.add_done_callback(self._opened)
@@ -153,10 +177,12 @@ class Pair:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s: connecting failed in an unforeseen way", self._host, exc_info=error)
             self._fail_queue(Reason.VENDOR_UNREACHABLE, "connecting failed")
+        elif not task.cancelled():
+            self._grow()
 
     def _fail_queue(self, reason: Reason, detail: str) -> None:
         if self._queue:
-            self._fail(self._queue.popleft(), reason, detail)
+            self._fail([], reason, detail)
 
     async def _connect(self) -> None:
         try:
@@ -174,21 +200,22 @@ class Pair:
             if not connection.usable:
                 self._fail_queue(Reason.VENDOR_UNREACHABLE, "the vendor closed the connection at once")
                 return
+            self._multiplexed = connection.multiplexed
             self._open.add(connection)
             self._free(connection)
 
-    async def _first_that_answers(self) -> Connection:
+    async def _first_that_answers(self) -> Carrier:
         """Try the addresses in order, each for a fair part of the time. Raises OSError."""
         terms = self._terms
         loop = asyncio.get_running_loop()
         failure: OSError = NoAddress(f"{self._host} has no address")
         async with asyncio.timeout(terms.connect_seconds):
             addresses = await terms.resolver.addresses(self._host)
-            context = terms.authorities.context()
+            context = terms.authorities.context(ALPN2, ALPN)
             for address in addresses:
-                connection = Connection(self, terms.limits)
-                connecting: Awaitable[tuple[asyncio.Transport, Connection]] = loop.create_connection(
-                    lambda connection=connection: connection,  # type: ignore[misc]
+                newcomer = Newcomer(self, terms.limits)
+                connecting: Awaitable[tuple[asyncio.Transport, Newcomer]] = loop.create_connection(
+                    lambda newcomer=newcomer: newcomer,  # type: ignore[misc]
                     str(address),
                     443,
                     ssl=context,
@@ -196,7 +223,7 @@ class Pair:
                 )
                 try:
                     async with asyncio.timeout(max(terms.connect_seconds / (len(addresses) + 1), 1.0)):
-                        transport, _ = await connecting
+                        await connecting
                 except TimeoutError:
                     failure = TimeoutError(f"{address}: no answer")
                 except ssl.SSLError as error:
@@ -204,11 +231,9 @@ class Pair:
                 except OSError as error:
                     failure = failure if isinstance(failure, ssl.SSLError) else error
                 else:
-                    chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
-                    if chosen in (None, ALPN):
-                        return connection
-                    transport.abort()
-                    failure = ssl.SSLError(f"the vendor chose the protocol {chosen}")
+                    if newcomer.carrier is not None:
+                        return newcomer.carrier
+                    failure = ssl.SSLError(f"the vendor chose the protocol {newcomer.chosen}")
         terms.resolver.forget(self._host)
         raise failure
 

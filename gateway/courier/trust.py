@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-ALPN = "http/1.1"
+ALPN, ALPN2 = "http/1.1", "h2"
 
 
 class Authorities:
@@ -17,17 +17,23 @@ class Authorities:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stamp: tuple[int, int, int] | None = None
-        self._context: ssl.SSLContext | None = None
+        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
 
-    def context(self) -> ssl.SSLContext:
-        """The TLS settings of the outer leg. Raises OSError (ssl.SSLError is one) where the file is unusable."""
+    def context(self, *protocols: str) -> ssl.SSLContext:
+        """The TLS settings of the outer leg. ``protocols``: offered by ALPN, HTTP/1.1 where none is named.
+
+        Raises OSError (ssl.SSLError is one) where the file is unusable.
+        """
         found = self.path.stat()
         stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if self._context is None or stamp != self._stamp:
+        if stamp != self._stamp:
+            self._contexts, self._stamp = {}, stamp
+        context = self._contexts.get(protocols)
+        if context is None:
             context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self.path))
             context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
             context.hostname_checks_common_name = False  # RFC 9525 section 2
             context.options |= ssl.OP_NO_COMPRESSION
-            context.set_alpn_protocols([ALPN])
-            self._context, self._stamp = context, stamp
-        return self._context
+            context.set_alpn_protocols(list(protocols or (ALPN,)))
+            self._contexts[protocols] = context
+        return context

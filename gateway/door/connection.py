@@ -22,7 +22,18 @@ from gateway.door.attempts import Attempts
 from gateway.door.checks import Target, check_device, check_hello, read_peer
 from gateway.door.desk import Desk, Guest
 from gateway.door.keylog import KeyLog
-from gateway.door.layer import Broken, Consider, Considered, EnvelopeLayer, More, Reply, Threshold, TlsBroken, Writable
+from gateway.door.layer import (
+    Broken,
+    Consider,
+    Considered,
+    EnvelopeLayer,
+    HttpLayer,
+    More,
+    Reply,
+    Threshold,
+    TlsBroken,
+    Writable,
+)
 from gateway.door.leaves import Leaf, Leaves, NoLeaf
 from gateway.door.mitm import (
     Client,
@@ -38,8 +49,9 @@ from gateway.door.mitm import (
     events,
 )
 from gateway.door.room import Room
-from gateway.door.tls import ALPN, Anchor, AnchorFile, CaUnreadable, Contexts, failure_reason
+from gateway.door.tls import ALPN, ALPN2, Anchor, AnchorFile, CaUnreadable, Contexts, failure_reason
 from gateway.http1 import Limits
+from gateway.http2.account import Account
 from gateway.ipc.messages import Holder
 from gateway.reasons import Reason
 from gateway.registry import RegistryError, RegistryFile
@@ -74,6 +86,7 @@ class House:
     whois: Callable[[str], Awaitable[Holder]]
     keylog: KeyLog | None = None
     options: Options = field(default_factory=Options)
+    half_done: Account = field(default_factory=Account)  # content of HTTP/2 requests
     by_address: Counter[str] = field(default_factory=Counter)
     by_device: Counter[str] = field(default_factory=Counter)
     holders: dict[str, str] = field(default_factory=dict)  # address: who it was when it was last asked
@@ -102,7 +115,8 @@ class DoorConnection(asyncio.Protocol):
         self._guest = Guest("", Target("", 0))
         self._top: Threshold | None = None
         self._client: Client | None = None
-        self._envelope: EnvelopeLayer | None = None
+        self._envelope: HttpLayer | None = None
+        self._served = 0  # of the envelope layer, when idling was last measured
         self._anchor: Anchor | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -330,12 +344,18 @@ class DoorConnection(asyncio.Protocol):
         elif isinstance(hook, TlsFailedClientHook):
             self._on_failed(hook)
         elif isinstance(hook, NextLayerHook):
-            self._envelope = EnvelopeLayer(hook.data.context, self._house.limits)
-            hook.data.layer = self._envelope
+            self._envelope = hook.data.layer = self._http(hook.data.context)
         else:
             raise TypeError(f"an unexpected hook: {hook.name}")
         if not self._over:
             self._queue.append(events.HookCompleted(hook))
+
+    def _http(self, context: Context) -> HttpLayer:
+        if context.client.alpn != ALPN2:
+            return EnvelopeLayer(context, self._house.limits)
+        from gateway.door.layer2 import Envelope2Layer  # what nobody speaks takes no memory
+
+        return Envelope2Layer(context, self._house.limits, self._house.half_done, self._guest.device, self._loop.time)
 
     def _on_hello(self, hook: TlsClienthelloHook) -> None:
         """The ClientHello is whole: is the name approved for this device, at this address?"""
@@ -344,8 +364,8 @@ class DoorConnection(asyncio.Protocol):
         guest.host = (hello.sni or "").lower()
         home = house.registry.current()
         reason = check_hello(home, guest.device, guest.host, guest.target, house.port)
-        if reason is None and hello.alpn_protocols and ALPN not in hello.alpn_protocols:
-            reason = Reason.TLS_FAILED  # speaks no HTTP/1.1
+        if reason is None and hello.alpn_protocols and not {ALPN, ALPN2} & set(hello.alpn_protocols):
+            reason = Reason.TLS_FAILED  # speaks no HTTP that is spoken here
         if reason is not None:
             self._drop(reason, "tls")
 
@@ -407,18 +427,20 @@ class DoorConnection(asyncio.Protocol):
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def _consider(self, command: Consider) -> None:
-        verdict = self._house.desk.consider(self._guest, command.request, self._considered)
+        stream = command.stream
+        done = self._considered if not stream else lambda reply: self._considered(reply, stream)
+        verdict = self._house.desk.consider(self._guest, command.request, done)
         if isinstance(verdict, Reply):
-            self._queue.append(Considered(verdict))
+            self._queue.append(Considered(verdict, stream))
         elif isinstance(verdict, Reason):
             self._drop(verdict, "tls")
 
-    def _considered(self, reply: Reply) -> None:
+    def _considered(self, reply: Reply, stream: int = 0) -> None:
         if reply.file is not None and (self._over or not getattr(self._envelope, "streams_files", False)):
             reply.file.close()
             reply = NOT_STREAMED
         if not self._over:
-            self._drive(Considered(reply))
+            self._drive(Considered(reply, stream))
             self._watch()
 
     def _send_on(self) -> None:
@@ -431,11 +453,11 @@ class DoorConnection(asyncio.Protocol):
 
     def _broken(self, command: Broken) -> None:
         reply = self._house.desk.violated(self._guest, command.violation)
-        if command.layer.waiting:
+        if not command.layer.answerable:
             # an answer is due to an earlier request; one to this would be taken for it
             self._end()
         else:
-            self._queue.append(Considered(reply))
+            self._queue.append(Considered(reply, command.stream))
 
     # --- time and the end -------------------------------------------------------------------------------------------
 
@@ -444,17 +466,22 @@ class DoorConnection(asyncio.Protocol):
         if self._over or self._stalled or not self._established:
             return
         envelope, settings = self._envelope, self._house.settings
-        if envelope is not None and envelope.waiting:
+        if envelope is not None and envelope.reading:
+            # counted from the request's first byte, not from its last
+            if envelope.since:
+                self._set_deadline(settings.request_seconds, since=envelope.since)
+            elif self._quiet_end or self._deadline == FOREVER:
+                self._set_deadline(settings.request_seconds)
+        elif envelope is not None and envelope.waiting:
             self._deadline = FOREVER  # the ledger's link bounds this
-        elif envelope is not None and envelope.reading:
-            if self._quiet_end or self._deadline == FOREVER:
-                self._set_deadline(settings.request_seconds)  # counted from the request's first byte, not from its last
-        else:
+        elif envelope is None or envelope.served != self._served or not self._quiet_end or self._deadline == FOREVER:
+            # only a message makes the connection live longer: frames that carry none do not
+            self._served = 0 if envelope is None else envelope.served
             self._set_deadline(settings.idle_seconds, quiet=True)
 
-    def _set_deadline(self, seconds: float, *, quiet: bool = False) -> None:
+    def _set_deadline(self, seconds: float, *, since: float | None = None, quiet: bool = False) -> None:
         self._quiet_end = quiet
-        self._deadline = self._loop.time() + seconds
+        self._deadline = (self._loop.time() if since is None else since) + seconds
         if self._timer is None or self._timer.when() > self._deadline:
             if self._timer is not None:
                 self._timer.cancel()

@@ -1,8 +1,8 @@
 """The layers between a device's bytes and its messages, sans-io: events in, commands out (mitmproxy's layer protocol).
 
 ``DeviceTlsLayer`` is mitmproxy's with a proper end; ``EnvelopeLayer`` stands where mitmproxy would put its HTTP layer and
-speaks the strict HTTP/1.1 of gateway.http1. Neither decides what a message may carry, and neither may ever ask for a
-connection to anywhere.
+speaks the strict HTTP/1.1 of gateway.http1; ``layer2`` has the one for HTTP/2. None of them decides what a message may carry, and
+none may ever ask for a connection to anywhere.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Consider(commands.Command):
     """A whole request, to be judged; a ``Considered`` follows when its fate is known."""
 
     request: Request
-    layer: EnvelopeLayer
+    layer: HttpLayer
+    stream: int = 0  # of HTTP/2
 
 
 @dataclass(eq=False)
@@ -70,6 +71,7 @@ class Considered(events.Event):
     """The fate of the request."""
 
     reply: Reply
+    stream: int = 0
 
 
 @dataclass(eq=False)
@@ -87,7 +89,8 @@ class Broken(commands.Command):
     """The device broke the rules of HTTP. Where ``layer`` waits for no other answer, a ``Considered`` follows."""
 
     violation: Violation
-    layer: EnvelopeLayer
+    layer: HttpLayer
+    stream: int = 0
 
 
 @dataclass(eq=False)
@@ -150,7 +153,36 @@ class Threshold(Layer):
         return self.tls.handle_event(event)
 
 
-class EnvelopeLayer(Layer):
+class HttpLayer(Layer):
+    """What the door's clock needs to know of a connection, whichever HTTP it speaks."""
+
+    waiting: bool  # for the fate of a request
+    served: int  # requests answered
+
+    @property
+    def reading(self) -> bool:
+        """Whether something has begun that the device has to finish."""
+        raise NotImplementedError
+
+    @property
+    def since(self) -> float:
+        """Where ``reading``: when that began, by the loop's clock; 0 where whoever asks has to remember."""
+        return 0.0
+
+    @property
+    def answerable(self) -> bool:
+        """Whether an answer to a broken rule would be taken for the answer to what broke it."""
+        return not self.waiting
+
+    def wind_up(self) -> bool:
+        """Answer what is under way and nothing after it; false where nothing is, so that the connection may end now."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """The connection is gone: give back what it held."""
+
+
+class EnvelopeLayer(HttpLayer):
     """HTTP/1.1 with a device: one request at a time, each judged as a whole."""
 
     streams_files = True  # a layer without this is never given a Reply with a file
@@ -160,6 +192,7 @@ class EnvelopeLayer(Layer):
         self._parser = RequestParser(limits)
         self._client: Client = context.client
         self.waiting = False
+        self.served = 0
         self._last = False
         self._over = False
         self._file: Content | None = None
@@ -215,6 +248,7 @@ class EnvelopeLayer(Layer):
 
     def _answered(self, close: bool) -> CommandGenerator[None]:
         self.waiting = False
+        self.served += 1
         if close:
             self._over = True
             yield commands.CloseConnection(self._client)

@@ -25,7 +25,7 @@ CIPHERS_TLS12 = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:EC
 # ML-KEM, which OpenSSL would prefer, costs another 0.3 ms for each handshake and guards against whoever records a home's own
 # wire for decades; a device that offers it offers X25519 as well.
 GROUPS = b"X25519:P-256"
-ALPN = b"http/1.1"
+ALPN, ALPN2 = b"http/1.1", b"h2"
 SESSION_SECONDS = 3600
 MAX_CONTEXTS = 256
 # Not in pyOpenSSL's namespace; ssl.h: SSL_OP_NO_RENEGOTIATION, SSL_MODE_RELEASE_BUFFERS.
@@ -128,8 +128,8 @@ def make_context(leaf: Leaf, anchor: Anchor) -> SSL.Context:
 
 
 def _select_alpn(_connection: SSL.Connection, offered: list[bytes]) -> bytes | Any:
-    # hellos that offer ALPN without http/1.1 are dropped before a context is chosen (RFC 7301, section 3.2)
-    return ALPN if ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+    # the device's order decides; hellos that offer neither are dropped before a context is chosen (RFC 7301, section 3.2)
+    return next((name for name in offered if name in {ALPN, ALPN2}), SSL.NO_OVERLAPPING_PROTOCOLS)
 
 
 def failure_reason(error: str) -> Reason:

@@ -13,7 +13,6 @@ import asyncio
 import base64
 import itertools
 import json
-import ssl
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +21,7 @@ import httptools
 import uvloop
 
 from gateway import service
+from tests.home.lab import vendor2
 from tests.home.lab.proof import Pins, Unproven, proven, proven_poll
 
 INBOX = "/.well-known/clear-envelope/v1/inbox"
@@ -89,7 +89,9 @@ class Vendor:
 
 
 class Connection(asyncio.Protocol):
-    """One TLS connection, HTTP/1.1."""
+    """One TLS connection, HTTP/1.1; or one stream of a connection of HTTP/2 (vendor2.py)."""
+
+    http = "1.1"
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor
@@ -135,6 +137,7 @@ class Connection(asyncio.Protocol):
             "path": self._target.decode("latin-1"),
             "headers": self._headers,
             "connection": self._number,
+            "http": self.http,
         }
         body = bytes(self._body)
         try:
@@ -193,12 +196,9 @@ async def main() -> None:
         else {}
     )
     vendor = Vendor(options.folder, answers, options.verify)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(options.certificate, options.key)
-    context.set_alpn_protocols(["http/1.1"])
+    context = vendor2.offering(options.certificate, options.key, lambda: bool(vendor.behaviour.get("http2")))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(vendor), options.address, 443, ssl=context)
+    server = await loop.create_server(lambda: vendor2.Newcomer(lambda: Connection(vendor)), options.address, 443, ssl=context)
     service.ready("listening")
     async with server:
         await server.serve_forever()

@@ -1,6 +1,6 @@
 """Measures the CPU per message of the courier and of the ledger, real processes, 8 devices' senders that wait for their answers.
 
-Run: ./image/userland run -- python -m tests.unit.courier.load [messages] [senders]
+Run: ./image/userland run -- python -m tests.unit.courier.load [messages] [senders] [h2]: with h2, its host chooses HTTP/2.
 The vendor's host is OpenSSL in Python like all else here, so the rate says little; the CPU of the two processes counts.
 """
 
@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.registry import Device, Kind
-from tests.unit.courier.street import HOST, courier_process, manifest, on_the_street, street
+from tests.unit.courier.street import HOST, Vendor, courier_process, manifest, on_the_street, street
+from tests.unit.courier.street2 import Vendor2
 from tests.unit.ledger.peers import Process, connect, submit
 
 
@@ -25,14 +26,14 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(folder: Path, total: int, senders: int) -> None:
+async def measure(folder: Path, total: int, senders: int, kind: type[Vendor]) -> None:
     async with street(folder, start=False, ledger=True) as here:
         document = manifest(HOST, "two.acme.example")
         with here.registry.change() as change:
             for n in range(senders):
                 change.admit(Device(f"d{n}", f"D{n}", Kind.LOCAL, f"02:00:00:00:01:{n:02x}"))
                 change.approve(f"d{n}", document, here.config.dmz.pool_ipv4, here.config.dmz.pool_ipv6)
-        await here.vendor()
+        await here.vendor(kind=kind)
         ledger, courier = Process(folder), courier_process(here)
         socket = here.config.paths.socket("ledger")
         doors = [await connect(socket, "door") for _ in range(2)]
@@ -80,5 +81,7 @@ async def measure(folder: Path, total: int, senders: int) -> None:
 
 with tempfile.TemporaryDirectory() as name:
     Path(name).chmod(0o755)
-    number, parallel = (int(word) for word in (sys.argv[1:] + ["20000", "8"][len(sys.argv) - 1 :]))
-    on_the_street(lambda: measure(Path(name), number, parallel), 120)
+    words = [word for word in sys.argv[1:] if word != "h2"]
+    number, parallel = (int(word) for word in (words + ["20000", "8"][len(words) :]))
+    kind = Vendor2 if "h2" in sys.argv else Vendor
+    on_the_street(lambda: measure(Path(name), number, parallel, kind), 120)

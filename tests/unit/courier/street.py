@@ -93,7 +93,7 @@ class Authority:
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.set_alpn_protocols(["http/1.1"])
         return context
 
     def _builder(self, name: x509.Name, key: Any, first: int, last: int) -> x509.CertificateBuilder:
@@ -126,8 +126,8 @@ class Vendor:
 
     context: ssl.SSLContext
     address: str = ADDRESSES[0]
-    answers: list[bytes | None] = field(default_factory=list)
-    otherwise: bytes | None = NO_CONTENT
+    answers: list[Any] = field(default_factory=list)
+    otherwise: Any = NO_CONTENT
     gate: asyncio.Event | None = None  # answers wait for it
     requests: asyncio.Queue[Request] = field(default_factory=asyncio.Queue)
     handshakes: int = 0
@@ -240,6 +240,13 @@ class Street:
         await vendor.requests.get()
         return vendor, gate
 
+    async def relink(self) -> None:
+        """The ledger goes away and is back."""
+        assert self.link is not None
+        self.linked.clear()
+        self.link.close()
+        await asyncio.wait_for(self.linked.wait(), 10)
+
     async def reasons(self, number: int) -> dict[str, int]:
         """What was told of the next ``number`` messages: reason by id."""
         return {told.id: told.reason for told in [await self.outcome() for _ in range(number)]}
@@ -251,7 +258,9 @@ class Street:
         self.pseudonyms = {known.id: known.pseudonym for known in self.registry.current().by_id.values()}
 
     async def vendor(self, *names: str, **options: Any) -> Vendor:
-        made = Vendor(options.pop("context", None) or self.authority.context(self.folder, *(names or (HOST,))), **options)
+        made = options.pop("kind", Vendor)(
+            options.pop("context", None) or self.authority.context(self.folder, *(names or (HOST,))), **options
+        )
         await made.open()
         self.vendors.append(made)
         return made

@@ -13,7 +13,8 @@ from gateway.ipc.messages import Deferred, Delivered
 from gateway.reasons import Reason
 from gateway.registry import Kind
 from gateway.rulewriting import add
-from tests.unit.courier.street import ADDRESSES, HOST, Authority, answer, manifest, on_the_street, street
+from tests.unit.courier.street import ADDRESSES, HOST, Authority, Vendor, answer, manifest, on_the_street, street
+from tests.unit.courier.street2 import Vendor2
 
 PROBLEM = "application/problem+json"
 
@@ -77,6 +78,7 @@ def test_no_more_connections_than_the_pair_may_have(tmp_path: Path) -> None:
     on_the_street(work)
 
 
+@pytest.mark.parametrize("host", [Vendor, Vendor2], ids=["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize(
     ("response", "kind", "reason", "status"),
     [
@@ -100,10 +102,12 @@ def test_no_more_connections_than_the_pair_may_have(tmp_path: Path) -> None:
         (None, Deferred, Reason.VENDOR_UNREACHABLE, 0),
     ],
 )  # fmt: skip
-def test_what_an_answer_means(tmp_path: Path, response: bytes | None, kind: type, reason: Reason | None, status: int) -> None:
+def test_what_an_answer_means(
+    tmp_path: Path, response: bytes | None, kind: type, reason: Reason | None, status: int, host: type[Vendor]
+) -> None:
     async def work() -> None:
         async with street(tmp_path) as here:
-            vendor = await here.vendor(otherwise=response)
+            vendor = await here.vendor(kind=host, otherwise=response)
             here.deliver("m-1")
             told = await here.outcome()
             assert type(told) is kind
@@ -395,10 +399,7 @@ def test_without_its_ledger_the_courier_falls_silent_and_comes_back(tmp_path: Pa
     async def work() -> None:
         async with street(tmp_path, connections_per_pair=1) as here:
             vendor, gate = await here.under_way()
-            assert here.link is not None
-            here.linked.clear()
-            here.link.close()
-            await asyncio.wait_for(here.linked.wait(), 10)
+            await here.relink()
             gate.set()
             here.deliver("m-3")
             assert (await here.outcome()).id == "m-3"

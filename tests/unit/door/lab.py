@@ -267,6 +267,30 @@ class Lab:
             sock.close()
             raise
 
+    def half_closed(self, sent: bytes, protocol: str = "http/1.1") -> bytes:
+        """All that a device hears which says ``sent`` and then closes its half of the connection, below TLS."""
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        context = self.client_context(self.plug)
+        context.set_alpn_protocols([protocol])
+        client = context.wrap_bio(incoming, outgoing, server_hostname=HOST)
+        with self.tcp() as sock:
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    sock.sendall(outgoing.read())
+                    incoming.write(sock.recv(65_536))
+            client.write(sent)
+            sock.sendall(outgoing.read())
+            sock.shutdown(socket.SHUT_WR)
+            incoming.write(drain(sock))
+        heard = b""
+        with contextlib.suppress(ssl.SSLError):  # the end
+            while record := client.read(65_536):
+                heard += record
+        return heard
+
     @contextlib.contextmanager
     def http(self, **kwargs: Any) -> Iterator[http.client.HTTPConnection]:
         """An HTTP client on such a connection."""

@@ -148,21 +148,7 @@ def test_a_device_that_does_not_read_is_cut_off(lab: Lab) -> None:
 
 
 def test_a_device_that_closes_its_half_still_gets_its_answer(lab: Lab) -> None:
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = lab.client_context(lab.plug).wrap_bio(incoming, outgoing, server_hostname=HOST)
-    with lab.tcp(PLUG) as sock:
-        while True:
-            try:
-                client.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                sock.sendall(outgoing.read())
-                incoming.write(sock.recv(65_536))
-        client.write(post())
-        sock.sendall(outgoing.read())
-        sock.shutdown(socket.SHUT_WR)
-        incoming.write(drain(sock))
-        assert client.read(65_536).startswith(b"HTTP/1.1 200 ")
+    assert lab.half_closed(post()).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_device_that_leaves_while_its_message_is_recorded(lab: Lab) -> None:
@@ -211,15 +197,16 @@ def test_refusals_of_the_judge_are_recorded(lab: Lab, body: bytes, type_: str, r
     assert lab.refusal(reason).original == body
 
 
-def test_curl(lab: Lab) -> None:
+@pytest.mark.parametrize(("option", "version"), [("--http1.1", b"1.1"), ("--http2", b"2")])
+def test_curl(lab: Lab, option: str, version: bytes) -> None:
     message = lab.folder / "message.json"
     message.write_bytes(MESSAGE)
     url = f"https://{HOST}:{lab.port}{TARGET}"
     done = subprocess.run(
-        ["curl", "-sS", "--interface", PLUG, "--resolve", f"{HOST}:{lab.port}:{lab.pool[HOST]}",
+        ["curl", "-sS", option, "--interface", PLUG, "--resolve", f"{HOST}:{lab.port}:{lab.pool[HOST]}",
          "--cacert", str(lab.config.paths.ca_certificate),
          "--cert", str(lab.plug.certificate), "--key", str(lab.plug.key), "-H", f"Content-Type: {MEDIA}", "-H", f"Host: {HOST}",
-         "--data", f"@{message}", "-w", "%{http_code}", url],
+         "--data", f"@{message}", "-w", "%{http_code} %{http_version}", url],
         capture_output=True, timeout=20,
     )  # fmt: skip
-    assert done.stdout == b'{"ok":true}200', done.stderr
+    assert done.stdout == b'{"ok":true}200 ' + version, done.stderr

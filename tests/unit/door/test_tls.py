@@ -80,9 +80,9 @@ def test_weak_ciphers(lab: Lab) -> None:
     lab.attempt(Reason.TLS_FAILED)
 
 
-def test_only_http2_offered(lab: Lab) -> None:
+def test_only_what_is_not_spoken_here_offered(lab: Lab) -> None:
     context = lab.client_context(lab.plug)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["h3", "http/1.0"])
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
         lab.tls(context=context)
     lab.attempt(Reason.TLS_FAILED)
