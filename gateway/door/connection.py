@@ -55,7 +55,6 @@ from gateway.http2.account import Account
 from gateway.ipc.messages import Holder
 from gateway.reasons import Reason
 from gateway.registry import RegistryError, RegistryFile
-from gateway.standard.problem import PROBLEM_MEDIA_TYPE, problem
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +65,6 @@ LINGER_SECONDS = 1.0
 MAX_LINGER = 262_144  # bytes that a device may still send while its last answer is on the way
 TLS_HANDSHAKE = 0x16  # RFC 8446, section 5.1: ContentType handshake
 FOREVER = float("inf")
-_ONLY_HTTP1 = "software is handed out over HTTP/1.1 only; offer no other protocol by ALPN (RFC 7301) for it"
-NOT_STREAMED = Reply(505, (("content-type", PROBLEM_MEDIA_TYPE),), problem(Reason.HTTP_SYNTAX, 505, _ONLY_HTTP1))
 
 
 @dataclass
@@ -436,12 +433,11 @@ class DoorConnection(asyncio.Protocol):
             self._drop(verdict, "tls")
 
     def _considered(self, reply: Reply, stream: int = 0) -> None:
-        if reply.file is not None and (self._over or not getattr(self._envelope, "streams_files", False)):
-            reply.file.close()
-            reply = NOT_STREAMED
         if not self._over:
             self._drive(Considered(reply, stream))
             self._watch()
+        elif reply.file is not None:
+            reply.file.close()
 
     def _send_on(self) -> None:
         if self._over or self._stalled or not self._room.take():

@@ -185,8 +185,6 @@ class HttpLayer(Layer):
 class EnvelopeLayer(HttpLayer):
     """HTTP/1.1 with a device: one request at a time, each judged as a whole."""
 
-    streams_files = True  # a layer without this is never given a Reply with a file
-
     def __init__(self, context: Context, limits: Limits) -> None:
         super().__init__(context)
         self._parser = RequestParser(limits)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.door.layer import Broken, Consider, Considered, HttpLayer, Reply
+from gateway.door.layer import Broken, Consider, Considered, HttpLayer, More, Reply, Writable
 from gateway.door.mitm import CommandGenerator, Context, commands, events
 from gateway.http1 import Limits
 from gateway.http2.account import Account
 from gateway.http2.breach import NO_ERROR, Breach
-from gateway.http2.server import ServerSide
+from gateway.http2.server import PIECE_BYTES, ServerSide
 
 
 class Envelope2Layer(HttpLayer):
@@ -29,11 +29,13 @@ class Envelope2Layer(HttpLayer):
         self._stuck = 0.0  # since when the device does not take its answers
         self._breach: Breach | None = None
         self._last = False
+        self._pace = (0, 0.0)  # bytes of files that were taken, and when: the next PIECE_BYTES have a request's time
+        self._more = False  # whether room for the next piece of a file was asked for
 
     @property
     def waiting(self) -> bool:  # type: ignore[override]
-        """Whether the fate of a request is open."""
-        return bool(self._side.waiting)
+        """Whether the fate of a request is open, or a file on its way."""
+        return bool(self._side.waiting) or self._side.sending
 
     @property
     def served(self) -> int:  # type: ignore[override]
@@ -43,7 +45,7 @@ class Envelope2Layer(HttpLayer):
     @property
     def reading(self) -> bool:
         """Whether the device has to finish a request, a frame or the reading of an answer."""
-        return bool(self._began or self._stuck) or self._side.gate.incomplete
+        return bool(self._began or self._stuck) or self._side.gate.incomplete or self._side.sending
 
     @property
     def since(self) -> float:
@@ -51,6 +53,8 @@ class Envelope2Layer(HttpLayer):
         open_ = [*list(self._began.values())[:1], *([self._stuck] if self._stuck else [])]
         if self._side.gate.incomplete:
             open_.append(self._partial[1])
+        if self._side.sending:
+            open_.append(self._pace[1])
         return min(open_, default=0.0)
 
     @property
@@ -73,6 +77,10 @@ class Envelope2Layer(HttpLayer):
             yield from self._feed(event.data)
         elif isinstance(event, Considered):
             yield from self._answer(event.stream, event.reply)
+        elif isinstance(event, Writable):
+            self._more = False
+            self._side.send_piece()
+            yield from self._settle()
         elif isinstance(event, events.ConnectionClosed):
             # half-closed: answers under way may still be read
             self._last = True
@@ -95,7 +103,10 @@ class Envelope2Layer(HttpLayer):
                 side.refuse(stream, reply.status, reply.headers, reply.body)
             side.end(breach.code, f"{breach.reason.label}: {breach.detail}")
         else:
-            side.answer(stream, reply.status, reply.headers, reply.body)
+            if reply.file is not None:
+                side.answer_file(stream, reply.status, reply.headers, reply.file)
+            else:
+                side.answer(stream, reply.status, reply.headers, reply.body)
             if reply.close:
                 side.end(NO_ERROR)
         yield from self._settle()
@@ -103,7 +114,7 @@ class Envelope2Layer(HttpLayer):
     def _settle(self) -> CommandGenerator[None]:
         """Write what there is to write, look at the clock, and end what has nothing more to come."""
         side = self._side
-        cut_off = self._last and not (side.waiting or side.unsent)  # what is half here stays so
+        cut_off = self._last and not (side.waiting or side.unsent or side.sending)  # what is half here stays so
         if not side.over and (cut_off or side.done):
             side.end()
         if written := side.take():
@@ -116,3 +127,8 @@ class Envelope2Layer(HttpLayer):
         if side.gate.incomplete and self._partial[0] != side.gate.passed:
             self._partial = (side.gate.passed, now)
         self._stuck = (self._stuck or now) if side.unsent else 0.0
+        if not side.sending or not self._pace[1] or side.taken - self._pace[0] >= PIECE_BYTES:
+            self._pace = (side.taken, now if side.sending else 0.0)
+        if side.sendable and not self._more:
+            self._more = True
+            yield More()

@@ -7,6 +7,7 @@ from gateway.reasons import Reason
 
 # RFC 9113 section 7
 NO_ERROR = 0x0
+INTERNAL_ERROR = 0x2
 PROTOCOL_ERROR = 0x1
 STREAM_CLOSED = 0x5
 FRAME_SIZE_ERROR = 0x6

@@ -9,22 +9,46 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset
 
 from gateway.http1.request import Request
 from gateway.http1.violation import Limits, Violation
 from gateway.http2.account import Account
-from gateway.http2.breach import REFUSED_STREAM, STREAM_CLOSED, Breach, malformed, on_stream
+from gateway.http2.breach import INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, STREAM_CLOSED, Breach, malformed, on_stream
 from gateway.http2.fields import Fields, request_head
 from gateway.http2.gate import COST_REFUSED, DATA, END_STREAM, HEADERS, Frame
-from gateway.http2.side import Side
+from gateway.http2.side import CHUNK, Side
 from gateway.reasons import Reason
 
 STREAMS = 8  # SETTINGS_MAX_CONCURRENT_STREAMS
 HALF_DONE = 131_072  # bytes of content that requests of one connection may have announced and not completed
 DIFFERS = "content differs from Content-Length; send the true one"
 MOST_REFUSED = 64  # streams that we reset and may still hear of
+PIECE_BYTES = 65_536  # of a file, handed on at once
+
+
+class Content(Protocol):
+    """Content that is too large to be held: read in pieces, as fast as the device takes them; closed once or more."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    def read(self, most: int) -> bytes:
+        """The next bytes; empty where there will be no more, too early also."""
+
+    def close(self) -> None:
+        """Nothing more is read."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A file on its way. ``left``: bytes that were not read yet."""
+
+    content: Content
+    left: int
 
 
 @dataclass(slots=True)
@@ -50,6 +74,8 @@ class ServerSide(Side):
         self._refused: deque[int] = deque(maxlen=MOST_REFUSED)
         self._highest = 0
         self._winding_up = False
+        self._files: dict[int, _Sending] = {}  # whose turn it is first
+        self.taken = 0  # bytes of files that the device had room for
         self.waiting: dict[int, bool] = {}  # streams whose request was handed up: whether an answer is still wanted
         self.served = 0
 
@@ -61,7 +87,17 @@ class ServerSide(Side):
     @property
     def busy(self) -> bool:
         """Whether a request is half here, or an answer is due or on its way."""
-        return bool(self._half or self.waiting or self.unsent)
+        return bool(self._half or self.waiting or self.unsent or self._files)
+
+    @property
+    def sending(self) -> bool:
+        """Whether a file is on its way."""
+        return bool(self._files)
+
+    @property
+    def sendable(self) -> bool:
+        """Whether the device would take a piece of a file now."""
+        return any(self._parser.local_flow_control_window(stream) > 0 for stream in self._files)
 
     @property
     def done(self) -> bool:
@@ -88,6 +124,57 @@ class ServerSide(Side):
             self.purse.earn()
             self.served += 1
 
+    def answer_file(self, stream: int, status: int, headers: Iterable[tuple[str, str]], content: Content) -> None:
+        """As ``answer``, with content that ``send_piece`` reads; it is closed here or there, whatever happens."""
+        wanted = self.waiting.pop(stream, False)
+        if not wanted or self.over:
+            content.close()
+            return
+        self._parser.send_headers(stream, _fields(status, headers, content.size), end_stream=not content.size)
+        self._files[stream] = _Sending(content, content.size)
+        if not content.size:
+            self._sent(stream)
+
+    def send_piece(self) -> None:
+        """Read and write a piece of the first file that the device would take more of; the others come first the next time."""
+        stream = next((stream for stream in self._files if self._parser.local_flow_control_window(stream) > 0), None)
+        if stream is None:
+            return
+        file = self._files[stream] = self._files.pop(stream)
+        piece = memoryview(file.content.read(min(PIECE_BYTES, file.left, self._parser.local_flow_control_window(stream))))
+        if not piece:  # it must not look whole
+            self.end(INTERNAL_ERROR, "the content ended early")
+            return
+        file.left -= len(piece)
+        for _ in range(self.taken // PIECE_BYTES, (self.taken + len(piece)) // PIECE_BYTES):
+            self.purse.earn()  # WINDOW_UPDATE frames are what taking it costs
+        self.taken += len(piece)
+        for at in range(0, len(piece), CHUNK):
+            last = not file.left and at + CHUNK >= len(piece)
+            self._parser.send_data(stream, bytes(piece[at : at + CHUNK]), end_stream=last)
+        if not file.left:
+            self._sent(stream)
+
+    def _sent(self, stream: int) -> None:
+        self._files.pop(stream).content.close()
+        self.purse.earn()
+        self.served += 1
+
+    def end(self, code: int = NO_ERROR, detail: str = "") -> None:
+        """Say that the connection ends (GOAWAY); nothing more is read, here or of files."""
+        self._close_files()
+        super().end(code, detail)
+
+    def release(self) -> None:
+        """The connection is gone."""
+        self._close_files()
+        super().release()
+
+    def _close_files(self) -> None:
+        files, self._files = self._files, {}
+        for file in files.values():
+            file.content.close()
+
     def refuse(self, stream: int, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """The answer to the stream of a Breach, before the end. Windows that are shut are not waited for."""
         self._half.pop(stream, None)
@@ -102,11 +189,7 @@ class ServerSide(Side):
         self.release()
 
     def _reply(self, stream: int, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        fields = [(b":status", b"%d" % status)]
-        fields += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers]
-        if status not in {204, 304}:
-            fields.append((b"content-length", b"%d" % len(body)))
-        self._send(stream, fields, body)
+        self._send(stream, _fields(status, headers, len(body)), body)
 
     def _before(self, frame: Frame) -> None:
         stream, half = frame.stream, self._half.get(frame.stream)
@@ -155,7 +238,7 @@ class ServerSide(Side):
         if ended and length:
             raise Breach(Reason.HTTP_FRAMING, 400, DIFFERS, stream=stream)
         # a reset stream counts until its request is done with (CVE-2023-44487)
-        full = len(self._half) + len(self.waiting) + len(self.unsent) >= STREAMS
+        full = len(self._half) + len(self.waiting) + len(self.unsent) + len(self._files) >= STREAMS
         crowded = length and self._held and self._held + length > HALF_DONE
         if full or crowded or self._winding_up or not self._account.take(self._who, length):
             self._turn_away(stream, ended=ended)
@@ -183,6 +266,9 @@ class ServerSide(Side):
     def _reset(self, stream: int) -> None:
         """The device wants no answer any more, or will not finish its request."""
         self.unsent.pop(stream, None)
+        file = self._files.pop(stream, None)
+        if file is not None:
+            file.content.close()
         half = self._half.pop(stream, None)
         if half is not None:
             self._release(half)
@@ -192,3 +278,12 @@ class ServerSide(Side):
     def _release(self, half: _Half) -> None:
         self._held -= half.length
         self._account.give(self._who, half.length)
+
+
+def _fields(status: int, headers: Iterable[tuple[str, str]], length: int) -> list[tuple[bytes, bytes]]:
+    """The fields of an answer with ``length`` bytes of content."""
+    fields = [(b":status", b"%d" % status)]
+    fields += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in headers]
+    if status not in {204, 304}:
+        fields.append((b"content-length", b"%d" % length))
+    return fields

@@ -43,6 +43,14 @@ def requests(file: Path, *more: str) -> list[list[str]]:
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
+def streams(file: Path, *more: str) -> list[str]:
+    """What it sees of HTTP/2: authority and path of each request."""
+    fields = ("-e", "http2.headers.authority", "-e", "http2.headers.path")
+    words = ("tshark", "-n", "-r", str(file), *more, "-Y", "http2.headers.method", "-T", "fields", *fields)
+    done = subprocess.run(words, text=True, capture_output=True, check=True)
+    return [line.replace("\t", "") for line in done.stdout.splitlines()]
+
+
 def owners() -> list[dict[str, Any]]:
     """`mudroom keys list`."""
     found: list[dict[str, Any]] = json.loads(mudroom("keys", "list", "--json"))
@@ -53,7 +61,7 @@ def test_a_capture_shows_the_inner_leg_in_clear(here: Here, tmp_path: Path) -> N
     file = tmp_path / "plug.pcapng"
     assert 200 <= status_of(here.curl(1)) < 300
     with taking("capture", "device-1", "--minutes", "2", "-o", str(file)):
-        assert 200 <= status_of(here.curl(1)) < 300
+        assert 200 <= status_of(here.curl(1, "--http1.1")) < 300
         assert 200 <= status_of(here.curl(2)) < 300
     assert file.stat().st_mode & 0o777 == 0o600
     ((_, host, path, body),) = requests(file)
@@ -68,7 +76,7 @@ def test_a_capture_shows_the_inner_leg_in_clear(here: Here, tmp_path: Path) -> N
 
 
 def test_without_its_secrets_nobody_reads_it(here: Here, tmp_path: Path) -> None:
-    """The same packets, seen by somebody on the wire; only the exported keys open them."""
+    """The same packets, seen by somebody on the wire; only the exported keys open them. This time it is HTTP/2."""
     wire, keys = tmp_path / "wire.pcap", tmp_path / "plug.keys"
     sniffing = ["ip", "netns", "exec", layout.GATEWAY, "tcpdump", "-i", "dmz0", "--immediate-mode", "-U", "-w", str(wire)]
     with (
@@ -78,13 +86,13 @@ def test_without_its_secrets_nobody_reads_it(here: Here, tmp_path: Path) -> None
         assert tcpdump.stderr is not None
         try:
             assert "listening" in tcpdump.stderr.readline()
-            assert 200 <= status_of(here.curl(1)) < 300
-            assert 200 <= status_of(here.curl(2)) < 300
+            assert 200 <= status_of(here.curl(1, "--http2")) < 300
+            assert 200 <= status_of(here.curl(2, "--http2")) < 300
         finally:
             tcpdump.terminate()
             tcpdump.wait(10)
-    assert requests(wire) == []
-    assert [row[1] for row in requests(wire, "-o", f"tls.keylog_file:{keys}")] == [here.host(1)]
+    assert streams(wire) == []
+    assert streams(wire, "-o", f"tls.keylog_file:{keys}") == [here.url(1).removeprefix("https://")]
     assert keys.stat().st_mode & 0o777 == 0o600
 
 

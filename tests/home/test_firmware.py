@@ -47,9 +47,11 @@ def approve(original: Path, folder: Path, **changed: Any) -> None:
     mudroom("devices", "approve", "device-1", str(file), "--unsigned")
 
 
-def asks(here: Here, path: str, *, number: int = 1, host: str = HOST, into: str = "/dev/null") -> tuple[int, int]:
+def asks(
+    here: Here, path: str, *, number: int = 1, host: str = HOST, into: str = "/dev/null", by: str = "--http2"
+) -> tuple[int, int]:
     """A device's GET by curl: status and bytes of the answer."""
-    words = ["curl", "-sS", "-m", "60", "--cacert", "ca.pem", "--cert", "cert.pem", "--key", "key.pem", "-o", into]
+    words = ["curl", by, "-sS", "-m", "60", "--cacert", "ca.pem", "--cert", "cert.pem", "--key", "key.pem", "-o", into]
     done = run_in(
         layout.namespace(number), *words, "-w", "%{http_code} %{size_download}", f"https://{host}{path}",
         timeout=62, cwd=here.folder(number),
@@ -91,8 +93,9 @@ def test_from_the_owners_word_to_the_device(here: Here, declared: Path, tmp_path
         "digest": f"sha-256:{DIGEST}",
         "title": "Safer Wi-Fi",
     }
-    assert asks(here, IMAGE_PATH, into="image.bin") == (200, len(IMAGE))
-    assert (here.folder(1) / "image.bin").read_bytes() == IMAGE
+    for by in ("--http1.1", "--http2"):
+        assert asks(here, IMAGE_PATH, into="image.bin", by=by) == (200, len(IMAGE))
+        assert (here.folder(1) / "image.bin").read_bytes() == IMAGE
 
     # Borealis' device finds nothing of it: not at its own host, not at the other's
     assert asks(here, PATH, number=2, host=here.host(2)) == (204, 0)
@@ -104,6 +107,7 @@ def test_from_the_owners_word_to_the_device(here: Here, declared: Path, tmp_path
     assert len(looks(here)) == before + 1
     assert eventually(lambda: record()[:1] == [("fetched", "kept")] and record(), "on record") == [
         ("fetched", "kept"),
+        ("taken", "taken whole"),
         ("taken", "taken whole"),
         ("fetched", "kept"),
     ]

@@ -47,6 +47,7 @@ class Device2:
         if window is not None:
             self.http.update_settings({4: window})
         self.answers: dict[int, Answer] = {}
+        self.quiet: set[int] = set()
         self.goodbye: tuple[int, bytes] | None = None
         self.over = False
         self.flush()
@@ -79,6 +80,17 @@ class Device2:
         self.answers[stream] = Answer()
         return stream
 
+    def get(self, target: str, *, host: str = HOST, quiet: bool = False) -> int:
+        """Ask for something; ``quiet``: without opening the window for what comes."""
+        stream = self.http.get_next_available_stream_id()
+        pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", target)]
+        self.http.send_headers(stream, pseudo, end_stream=True)
+        self.flush()
+        self.answers[stream] = Answer()
+        if quiet:
+            self.quiet.add(stream)
+        return stream
+
     def hear(self) -> bool:
         """One read; False at the end of the connection."""
         try:
@@ -95,7 +107,8 @@ class Device2:
                 self.answers[stream].headers = dict(event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self.answers[stream].body += event.data
-                self.http.acknowledge_received_data(event.flow_controlled_length, stream)
+                if stream not in self.quiet:
+                    self.http.acknowledge_received_data(event.flow_controlled_length, stream)
             elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
                 self.answers[stream].ended = True
             elif isinstance(event, h2.events.ConnectionTerminated):

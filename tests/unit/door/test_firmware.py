@@ -19,12 +19,13 @@ from typing import Any
 import pytest
 
 from gateway.door.firmware import IMAGES_PER_HOUR, NOTICES_PER_HOUR
-from gateway.door.layer import PIECE_BYTES, EnvelopeLayer
+from gateway.door.layer import PIECE_BYTES
 from gateway.ipc.messages import Outcome
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind
 from gateway.standard.firmware import IMAGE_PATH, PATH
 from tests.unit.door.lab import HOST, MEDIA, MESSAGE, SAMPLES, SENSOR, TARGET, WAIT, Lab, drain, problem_of
+from tests.unit.door.lab2 import Device2, tls2
 
 IMAGE = hashlib.shake_128(b"an image").digest(5 * 1024 * 1024 + 7)
 DIGEST = hashlib.sha256(IMAGE).hexdigest()
@@ -257,13 +258,54 @@ def test_who_speaks_before_the_end_is_cut_off(own: Lab) -> None:
     assert not ended.whole
 
 
-def test_a_protocol_that_cannot_stream_hands_out_nothing(own: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EnvelopeLayer, "streams_files", False)
-    with own.http() as client:
-        client.request("GET", IMAGE_PATH)
-        answer = client.getresponse()
-        assert answer.status == 505 and "HTTP/1.1" in json.loads(answer.read())["detail"]
-    assert own.ledger.handed.get(timeout=WAIT).sent == 0
+def test_over_http2_it_comes_beside_messages(own: Lab) -> None:
+    """One stream takes the image, others are answered meanwhile; the window is the one that RFC 9113 begins with."""
+    with Device2(tls2(own)) as device:
+        image = device.get(IMAGE_PATH)
+        while not device.answers[image].body:
+            assert device.hear()
+        for _ in range(20):
+            assert device.answer(device.start()).status == 200
+        assert not device.answers[image].ended, "the messages did not wait for the image"
+        answer = device.answer(image)
+        assert (answer.status, answer.headers["content-length"]) == (200, str(len(IMAGE)))
+        assert answer.headers["content-digest"] == f"sha-256=:{b64encode(bytes.fromhex(DIGEST)).decode()}:"
+        assert answer.body == IMAGE
+        assert device.answer(device.start()).status == 200, "the connection goes on"
+    ended = own.ledger.handed.get(timeout=WAIT)
+    assert (ended.sent, ended.whole) == (len(IMAGE), True)
+
+
+def test_over_http2_a_device_may_change_its_mind(own: Lab) -> None:
+    with Device2(tls2(own)) as device:
+        image = device.get(IMAGE_PATH)
+        while not device.answers[image].body:
+            assert device.hear()
+        device.http.reset_stream(image)
+        device.flush()
+        assert not own.ledger.handed.get(timeout=WAIT).whole
+        assert device.answer(device.start()).status == 200, "the connection goes on"
+
+
+def test_over_http2_what_is_cut_short_does_not_look_whole(own: Lab) -> None:
+    keep(own, IMAGE[:-1] + bytes([IMAGE[-1] ^ 1]))
+    with Device2(tls2(own)) as device:
+        answer = device.answer(device.get(IMAGE_PATH))
+        assert device.goodbye is not None or device.over
+        assert not answer.ended and len(answer.body) < len(IMAGE)
+    assert not own.ledger.handed.get(timeout=WAIT).whole
+
+
+def test_over_http2_a_device_that_takes_nothing_or_drips_is_cut_off(own: Lab) -> None:
+    for drip in (0, 1):
+        with Device2(tls2(own), window=1000) as device:
+            image = device.get(IMAGE_PATH, quiet=True)
+            while device.hear():
+                if drip and not device.over and device.goodbye is None:
+                    device.http.increment_flow_control_window(drip, image)
+                    device.flush()
+        ended = own.ledger.handed.get(timeout=WAIT)
+        assert not ended.whole and ended.sent < 70_000
 
 
 def test_who_breaks_off_is_no_fault_of_ours(own: Lab, caplog: pytest.LogCaptureFixture) -> None:

@@ -50,8 +50,8 @@ def test_every_label_and_its_status_stand_there() -> None:
     assert answered <= set(told)
 
 
-# A fault of the gateway's, and what only its owner hears.
-NEVER_TOLD = {Reason.JUDGE_ERROR.label, Reason.FIRMWARE_ROOM.label}
+# A fault of the gateway's, what only its owner hears, and what ends an HTTP/2 connection without a status.
+NEVER_TOLD = {each.label for each in (Reason.JUDGE_ERROR, Reason.FIRMWARE_ROOM, Reason.HTTP2_SYNTAX, Reason.HTTP2_FLOOD)}
 
 
 def test_the_purposes_are_the_registry() -> None:
