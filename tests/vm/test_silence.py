@@ -2,7 +2,8 @@
 
 Shown: the whole first start, and every timer that would fire in the first hour or day, fired by hand: all frames on the WAN
 port are the router's own ARP, ND and MLD, DHCP, questions to the provider's name server for names that its owner's settings
-hold, NTP to the time servers in them, and HTTP to Debian's mirrors. Not shown: an hour of true time. What a process would do
+hold, NTP to the time servers in them, and HTTP to Debian's mirrors; once the owner has approved a manifest with messages to the
+device, a question for its inbox to that vendor each minute. Not shown: an hour of true time. What a process would do
 by a clock of its own, without a timer of systemd's, is covered only as far as nobody but chrony, networkd, resolved and our
 own services runs (`test_nobody_else_is_running`).
 """
@@ -41,14 +42,15 @@ def test_every_timer_fired_is_silent(vm: Scene) -> None:
     listed = vm.guest.run("systemctl", "list-timers", "--all", "--plain", "--no-legend", "--output=json").out
     services = sorted(set(re.findall(r'"activates":"([^"]+)"', listed)))
     assert "apt-daily.service" in services, listed
-    before = len(vm.world.questions())
+    before, messages = len(vm.world.questions()), vm.world.messages()
     with Capture(layout.INTERNET) as wan:
         for service in services:
             vm.guest.run("systemctl", "start", service, check=False, timeout=300)
         vm.guest.run("chronyc", "burst", "2/4", check=False)
     kinds = watch.sorted_kinds(wan.frames, vm.world)
     print(f"\nvm: timers {', '.join(services)}; on the WAN: {dict(kinds)}")
-    assert set(kinds) <= watch.UPKEEP, kinds
+    assert set(kinds) <= watch.SERVICE, kinds
+    assert vm.world.messages() == messages, "vendors of approved devices are asked for what they have, and hear nothing else"
     assert _meant(vm.world.questions()[before:]) == []
     assert {visit["host"] for visit in vm.world.visits() if visit["peer"] != layout.MIRROR4} <= {
         "deb.debian.org", "security.debian.org", layout.MIRROR_NAME, layout.MIRROR4, f"[{layout.MIRROR6}]",
@@ -63,7 +65,9 @@ def test_nobody_else_is_running(vm: Scene) -> None:
 
 
 def test_idle_for_a_while_it_says_next_to_nothing(vm: Scene) -> None:
-    """Half a minute of true time without any wish of the owner's: no frame of a kind beyond its upkeep."""
+    """Half a minute of true time without any wish of the owner's: upkeep, and questions for approved devices' inboxes."""
+    messages = vm.world.messages()
     with Capture(layout.INTERNET) as wan:
         vm.guest.run("sleep", "30")
-    assert set(watch.sorted_kinds(wan.frames, vm.world)) <= {"arp", "nd", "mld", "ntp", "dns", "dhcp"}
+    assert set(watch.sorted_kinds(wan.frames, vm.world)) <= {"arp", "nd", "mld", "ntp", "dns", "dhcp", "vendor"}
+    assert vm.world.messages() == messages

@@ -21,7 +21,7 @@ _HOUSE = [
 
 # What the router itself needs, before its owner asks for anything: an address, names, time, updates.
 UPKEEP = frozenset({"arp", "nd", "mld", "dhcp", "dns", "ntp", "mirror"})
-# With devices at work: the courier to vendors too.
+# With devices approved: the courier to vendors too, for messages and, each minute, for what vendors have for devices.
 SERVICE = UPKEEP | {"vendor"}
 
 

@@ -216,6 +216,10 @@ class World:
         lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].split("\n") if line]
         return [line for line in lines if line.get("path") != INBOX]
 
+    def messages(self) -> int:
+        """How many messages reached vendors' hosts: what must not grow while nobody says anything."""
+        return sum(len(self.received(vendor.name)) for vendor in self.vendors)
+
     def visits(self) -> list[dict[str, str]]:
         """Requests to the web site and to Debian's mirrors: peer, host, path."""
         return [json.loads(line) for line in (self.folder / "internet" / "visits.jsonl").read_text().splitlines()]
