@@ -95,6 +95,15 @@ class Paths(Section, frozen=True, kw_only=True):
     def leases(self) -> Path:
         return Path(self.state, "dhcp", "leases")
 
+    @property
+    def anchors(self) -> Path:
+        return Path(self.state, "anchor", "heads")
+
+    @property
+    def clock_measured(self) -> Path:
+        """Root touches it whenever the clock was measured against time servers (gateway/box/clock.py)."""
+        return Path(self.run, "clock", "measured")
+
     def socket(self, service: str) -> Path:
         """The Unix socket of a service; its folder belongs to that service's user."""
         return Path(self.run, service, "socket")
@@ -308,6 +317,13 @@ class Ledger(Section, frozen=True, kw_only=True):
     disk_reserve: Annotated[
         int, Meta(ge=0, description="bytes of the disk that the record leaves free, whatever bytes_most says")
     ] = 256 * 1024 * 1024
+    keep_days: Annotated[
+        int,
+        Meta(
+            ge=0, le=36_500,
+            description="days (with a right clock) after which finished messages are removed; 0: none for its age",
+        ),
+    ] = 365
 
 
 class Leaks(Section, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from gateway.config import Config
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import (
+    AskErase,
     AskFetch,
     AskStatus,
     Attempt,
@@ -40,6 +41,7 @@ from gateway.ledger.fetching import Fetches
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
 from gateway.ledger.store import Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
+from gateway.ledger.tending import Tending
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
@@ -57,13 +59,13 @@ SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
 COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
-Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | Fetched | AskFetch | AskStatus
+Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | Fetched | AskFetch | AskErase | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched),
-    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskStatus),  # steering runs as root
+    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskErase, AskStatus),  # steering runs as root
 }
 
 
@@ -112,6 +114,7 @@ class Ledger:
         self._flight_seconds = turns * (config.courier.connect_seconds + config.courier.answer_seconds) + SPARE_SECONDS
         self._pending = Pending()
         self._fetches = Fetches()
+        self._tending = Tending(self._writer, store, config.ledger.keep_days, config.paths.clock_measured)
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
         self._courier: Channel | None = None
@@ -136,10 +139,12 @@ class Ledger:
         for host, number in hosts.items():
             self._schedule.queued(host, number)
         self._writer.start()
+        self._tending.start(lambda: not self._writing and not self._flush_planned and not self._schedule.flights)
         self._arm(IDLE_SWEEP_SECONDS)
 
     async def stop(self) -> None:
         """Commit what came, tell who waits, end."""
+        self._tending.stop()
         self._flush()
         await self._idle.wait()
         for timer in (self._timer, self._release):
@@ -175,6 +180,7 @@ class Ledger:
     def _lost(self, channel: Channel) -> None:
         self._doors.discard(channel)
         self._fetches.gone(channel)
+        self._tending.gone(channel)
         if channel is self._courier:
             log.warning("the courier is gone; messages wait on disk")
             self._courier = None
@@ -222,6 +228,8 @@ class Ledger:
                     self._deferred(message)
             case AskFetch():
                 self._note(self._fetches.ask(channel, message))
+            case AskErase():
+                self._note(self._tending.ask(channel, message))
             case Fetched():
                 if channel is self._courier:
                     self._note(self._fetches.came(message))
@@ -292,8 +300,10 @@ class Ledger:
             if batch.submits:
                 self._say_full(Reason.RECORD_FULL in result)
             self._make_room()
+            self._tending.tend()
             for note in batch.notes:
                 self._fetches.recorded(note, self._courier)
+                self._tending.recorded(note)
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -370,6 +380,7 @@ class Ledger:
             channel.send(answers.refused(submit.ref, Reason.LEDGER_UNAVAILABLE))
         for note in pending.batch.notes:
             self._fetches.not_recorded(note)
+            self._tending.not_recorded(note)
         now = time.monotonic()
         for flight, _ in pending.flights:
             if self._schedule.flights.get(flight.id) is flight:
@@ -515,6 +526,8 @@ class Ledger:
         self._call_back_lost_flights(now)
         if self.full:
             self._make_room()
+        if not self.fault:
+            self._tending.tend()
         batch = self._pending.batch
         if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
             self._flush()
@@ -586,6 +599,7 @@ class Ledger:
         facts["removed to make room"] = str(self._store.removed)
         facts["waiting"] = str(sum(host.queued for host in schedule.hosts.values()))
         facts["at the courier"] = str(len(schedule.flights))
+        facts |= self._tending.facts()
         if over := sorted(device for device, day in self._over.items() if day == self._store.day):
             facts["leak budget spent"] = ", ".join(over[:16]) + (", …" if len(over) > 16 else "")
         facts["courier"] = "connected" if self._courier is not None else "absent"

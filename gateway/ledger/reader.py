@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.ledger.chain import FIELDS, GENESIS, link
+from gateway.ledger import verifying
+from gateway.ledger.chain import GENESIS
 from gateway.ledger.leaks import COLUMNS, Spent, total
+from gateway.ledger.verifying import Verification
 from gateway.reasons import Reason
 
 
@@ -128,27 +130,11 @@ class LeakDay:
         return total({self.type: self.spent})
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """``records``: how many links hold; ``broken``: the first seq that does not, and ``why``; None where all hold.
-
-    ``since``: the oldest record from which on none is missing but ``removed`` ones, which made room.
-    """
-
-    records: int
-    head: bytes
-    broken: int | None
-    why: str
-    since: int = 1
-    removed: int = 0
-
-
 # The columns are a constant of ours; every value is bound.
 _COLUMNS = "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash"
 _NEWEST = f"SELECT {_COLUMNS} FROM records WHERE kind = ?1 AND (?2 IS NULL OR device = ?2) ORDER BY seq DESC LIMIT ?3"  # noqa: S608
 _BY_ID = f"SELECT {_COLUMNS} FROM records WHERE id = ?1 AND kind = ?2 AND id <> ''"  # noqa: S608  # the words of the index
 _AFTER = f"SELECT {_COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
-_CHAIN = f"SELECT {', '.join(FIELDS)}, previous, hash FROM records WHERE seq > ? ORDER BY seq LIMIT 1000"  # noqa: S608
 
 
 class Reader:
@@ -161,7 +147,8 @@ class Reader:
         with self._errors():
             self._database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
             try:
-                self._database.execute("PRAGMA query_only = ON")
+                for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+                    self._database.execute(f"PRAGMA {pragma}")
                 self._database.execute("SELECT seq FROM records LIMIT 1").fetchone()
             except sqlite3.Error:
                 self._database.close()
@@ -257,44 +244,12 @@ class Reader:
         rows = self._all("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1")
         return (rows[0][0], rows[0][1]) if rows else (0, GENESIS)
 
-    def verify(self, newest: int | None = None) -> Verification:
+    def verify(self, newest: int | None = None, anchors: Mapping[int, bytes] | None = None) -> Verification:
         """Walk the chain, all of it or its ``newest`` records. Raises LedgerError.
 
-        A cut-off end cannot be seen here: compare ``head`` with one noted earlier.
+        A cut-off end cannot be seen but by ``anchors``: heads that were kept elsewhere, hash by seq.
         """
-        previous, seq, held, gone, since = GENESIS, 0, 0, 0, 1
-        if newest is not None:
-            for start, told in self._all(
-                "SELECT seq, previous FROM (SELECT seq, previous FROM records ORDER BY seq DESC LIMIT ?) ORDER BY seq LIMIT 1",
-                newest,
-            ):
-                previous, seq, since = told, start - 1, start
-        # in pieces: one long read would keep the ledger from shortening its write-ahead log
-        while rows := self._all(_CHAIN, seq):
-            for number, *fields, told, digest in rows:
-                if number != seq + 1:
-                    removed = self._removed(seq + 1)
-                    if removed is None:
-                        return Verification(held, previous, seq + 1, f"record {seq + 1} is missing", since, gone)
-                    gone += removed[0] - seq
-                    since = removed[0] + 1 if not held else since
-                    seq, previous = removed
-                    break  # what made room meanwhile may reach beyond the rows at hand: read on from there
-                if told != previous:
-                    return Verification(held, previous, number, "it does not follow the record before it", since, gone)
-                if link(previous, (number, *fields)) != digest:
-                    return Verification(held, previous, number, "its content is not what was recorded", since, gone)
-                previous, seq, held = digest, number, held + 1
-        return Verification(held, previous, None, "", since, gone)
-
-    def _removed(self, seq: int) -> tuple[int, bytes] | None:
-        """The end of the run of removed records in which ``seq`` lies, and its hash."""
-        if not self._has("removed"):
-            return None  # written by a version that removed nothing
-        rows = self._all(
-            'SELECT "last", hash FROM removed WHERE "first" <= ? AND "last" >= ? ORDER BY "first" DESC LIMIT 1', seq, seq
-        )
-        return (rows[0][0], rows[0][1]) if rows else None
+        return verifying.verify(self._all, newest, anchors)
 
     def oldest(self) -> int:
         """When the oldest record that is still there was made (nanoseconds since the epoch); 0 where there is none."""

@@ -24,8 +24,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Refused, Submit
-from gateway.ledger import leaks, space
-from gateway.ledger.chain import GENESIS, Fields, link
+from gateway.ledger import erasing, index, leaks, space
+from gateway.ledger.chain import FIELDS, GENESIS, SALT_BYTES, Fields, commitment, link_commitment
 from gateway.ledger.migrations import migrate
 from gateway.reasons import Reason
 
@@ -36,11 +36,15 @@ DAYS_KEPT = 62  # of the quotas' sums
 LOAD_BYTES = 4 * 1024 * 1024  # message bodies read back at once
 ATTEMPTS_KEPT = 10_000  # rows of attempts that no want of room takes before their time
 LOOK_SECONDS = 1.0  # how old the knowledge of the disk's free space may be
+BUSY_MS = 5000  # how long somebody else may hold the file
 UNBOUNDED = space.Bounds(2**62, 0)
 _DAY = 86_400 * 10**9
 _MAX_INT = 2**63 - 1  # SQLite's integers
 
-_RECORD = "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_RECORD = (
+    f"INSERT INTO records ({', '.join(FIELDS)}, previous, hash, salt, commitment)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
 
 AttemptKey = tuple[str, int, str, str, int, str]  # device, reason, protocol, destination, port, layer
 
@@ -223,14 +227,15 @@ class Store:
         # made here, so that it is 0600 from its first moment; SQLite gives -wal and -shm the same mode
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         self.path.chmod(0o600)
-        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
         self._database = database
         found = self.path.stat()
         self._file = (found.st_dev, found.st_ino)
         (mode,) = database.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":  # said, not raised, by SQLite
             raise OSError(f"the file system has no shared memory for a write-ahead log (journal mode {mode})")
-        for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
+        # secure_delete: what is erased or removed is overwritten in its page, not left there until the page is used again
+        for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "secure_delete=ON"):
             database.execute(f"PRAGMA {pragma}")
         migrate(database)
         self._load()
@@ -312,6 +317,7 @@ class Store:
         database.execute("BEGIN IMMEDIATE")
         try:
             step = space.remove(database, self._settled, self._seq)
+            index.forget(database, step.runs)
             more = step.looked < self._seq
             # Attempts go with the records of their time; where no record is left to go, the oldest of them, if they are many.
             many = sum(self._attempt_rows.values()) > ATTEMPTS_KEPT
@@ -335,6 +341,58 @@ class Store:
             self._look()
             while self._room < needed and self._remove(database):
                 self._look()
+
+    # --- work beside commits ---
+
+    def step[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """One short transaction of ``work``, which must not write records. Raises StoreError, and nothing was changed."""
+        try:
+            database = self._db
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                done = work(database)
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error}") from error
+        return done
+
+    def look[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``read`` finds in the open file, which it must not change. Raises StoreError."""
+        return self._read(read)
+
+    def scrub(self) -> bool:
+        """Empty the write-ahead log; False where somebody reads in it, or it cannot be done now.
+
+        What was overwritten in the file may stand in it until then.
+        """
+        try:
+            database = self._db
+            database.execute("PRAGMA busy_timeout=0")
+            try:
+                (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                database.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error}") from error
+        return not busy
+
+    def recount(self) -> None:
+        """Count anew what an erasure removed from. Raises StoreError."""
+        rows = self._read(lambda db: db.execute("SELECT device, count(*) FROM attempts GROUP BY device").fetchall())
+        self._attempt_rows = dict(rows)
+        self._settled = 0
+
+    @property
+    def first_day_needed(self) -> int:
+        """The first day whose sums are still needed, for quotas or for leak budgets."""
+        today = self._clock() // _DAY
+        return min(today, self._days.day) if self._days.day >= 0 else today
 
     # --- writing ---
 
@@ -376,6 +434,7 @@ class Store:
                 self._answer(draft, answer)
             noted = [self._note(draft, note) for note in batch.notes]
             self._write(database, draft, batch)
+            erasing.begin(database, zip(batch.notes, noted, strict=True))
             database.execute("COMMIT")
         except (OSError, sqlite3.OperationalError, sqlite3.InternalError) as error:
             self.close()  # a fresh connection reads the truth from the file; open() runs at the next call
@@ -434,8 +493,10 @@ class Store:
     def _chain(self, draft: _Draft, *fields: object) -> int:
         seq = draft.seq + 1
         whole: Fields = (seq, *fields)  # type: ignore[assignment]
-        digest = link(draft.head, whole)
-        draft.records.append((*whole, draft.head, digest))
+        salt = os.urandom(SALT_BYTES)
+        committed = commitment(salt, whole)
+        digest = link_commitment(draft.head, seq, whole[1], whole[8], committed)
+        draft.records.append((*whole, draft.head, digest, salt, committed))
         draft.seq, draft.head = seq, digest
         return seq
 
