@@ -320,7 +320,8 @@ class Ledger(Section, frozen=True, kw_only=True):
     keep_days: Annotated[
         int,
         Meta(
-            ge=0, le=36_500,
+            ge=0,
+            le=36_500,
             description="days (with a right clock) after which finished messages are removed; 0: none for its age",
         ),
     ] = 365

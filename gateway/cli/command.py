@@ -22,6 +22,7 @@ from gateway.cli import (
     leaks,
     manifests,
     networks,
+    record,
     serve,
     settings,
     status,
@@ -47,7 +48,7 @@ app.command("drops")(traffic.drops)
 app.command("leaks")(leaks.leaks)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
-app.add_typer(traffic.ledger_app, name="ledger")
+app.add_typer(record.app, name="ledger")
 app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")

@@ -2,8 +2,8 @@
 
 Each such day is noted once, when it is first seen, with the last record that was there. What was there as many noted days ago as
 are to be kept, and one more, may go. So a clock that jumps ten years ahead ages the record by one day; at each start of the
-ledger that is two days at most, then one more in 24 hours (``leaks.Days``). Days on which the box was off do not count, and times in
-records are not looked at. This module must never let a record go too early; two days too late is allowed.
+ledger that is two days at most, then one more in 24 hours (``leaks.Days``). Days on which the box was off do not count, and
+times in records are not looked at. This module must never let a record go too early; two days too late is allowed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEPT = 40_000  # rows
 
 
 def right(measured: Path, now: float | None = None) -> bool:
-    """Whether the clock was measured against time servers within half an hour. ``measured``: a file of root's, touched at each."""
+    """Whether the clock was measured against time servers within half an hour. ``measured``: root touches it."""
     now = time.time() if now is None else now
     try:
         return abs(now - measured.stat().st_mtime) < MEASURED_SECONDS

@@ -2,8 +2,8 @@
 
 Everything is hashed as one MessagePack array (shortest forms, as the MessagePack specification asks). A record's commitment is
 SHA-256 over 32 random bytes, its salt, and the array of its contents: every field of ``FIELDS`` but seq and kind, in that
-order. Its hash is SHA-256 over the array of 2 (the chain's version), the previous record's hash, seq, kind, the day of ``at``
-(days since the epoch) and the commitment. The first record's previous hash is 32 zero bytes.
+order, and the bits that it could hide. Its hash is SHA-256 over the array of 2 (the chain's version), the previous record's hash,
+seq, kind, the day of ``at`` (days since the epoch) and the commitment. The first record's previous hash is 32 zero bytes.
 
 So contents and salt can be erased and the chain still holds: what stays is a number, a kind, a day and 32 bytes that, without
 the salt, confirm no guess of what was there.
@@ -51,9 +51,9 @@ def link(previous: bytes, fields: Fields) -> bytes:
     return sha256(_encode((previous, *fields))).digest()
 
 
-def commitment(salt: bytes, fields: Fields) -> bytes:
+def commitment(salt: bytes, fields: Fields, bits: int) -> bytes:
     """The 32 bytes that stand in the chain for a record's contents. ``salt``: ``SALT_BYTES``, used for this record only."""
-    return sha256(salt + _encode(fields[2:])).digest()
+    return sha256(salt + _encode((*fields[2:], bits))).digest()
 
 
 def link_commitment(previous: bytes, seq: int, kind: str, at: int, committed: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Erasing what a device said, at the owner's word: in the open transaction, in short steps, each of which finds where the last ended.
+"""Erasing what a device said, at the owner's word: in short steps, each of which finds where the last one ended.
 
 An erased record keeps its number, kind and day, and the commitment that the chain runs over; its contents, its salt and its exact
 time are overwritten. A record of version 1, which has no salt, is removed as for want of room. What asked for it is itself
@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
@@ -31,7 +32,7 @@ _SAME = (
 )
 _BLANK = (
     "UPDATE records SET id = '', device = '', vendor = '', host = '', type = '', received = 0, at = at - at % ?, original = x'',"
-    " outgoing = x'', status = 0, reason = -1, detail = '', pointers = '', salt = NULL WHERE seq = ?"
+    " outgoing = x'', status = 0, reason = -1, detail = '', pointers = '', bits = 0, salt = NULL WHERE seq = ?"
 )
 
 
@@ -42,7 +43,7 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: int
 
 
-class Noted(msgspec.Struct):
+class Noted(Protocol):
     """What ``begin`` needs of a note; ``store.Note`` is one."""
 
     kind: str

@@ -12,6 +12,8 @@ GROWN: tuple[tuple[str, tuple[str, ...]], ...] = (
             # Both NULL in records of version 1; in an erased record the salt alone (chain.py).
             "ALTER TABLE records ADD COLUMN salt BLOB",
             "ALTER TABLE records ADD COLUMN commitment BLOB",
+            # What the payload, or an answer, could hide; 0 in records of version 1, which do not say.
+            "ALTER TABLE records ADD COLUMN bits INTEGER NOT NULL DEFAULT 0",
             # What the owner wants erased. seq: of the record that says so; before: ns since the epoch; looked: how far it is.
             """CREATE TABLE erasures (
                 seq INTEGER PRIMARY KEY, device TEXT NOT NULL, before INTEGER NOT NULL, looked INTEGER NOT NULL DEFAULT 0,
@@ -27,7 +29,7 @@ GROWN: tuple[tuple[str, tuple[str, ...]], ...] = (
                 OR NEW.at IS NOT OLD.at - OLD.at % 86400000000000 OR NEW.received <> 0
                 OR NEW.id <> '' OR NEW.device <> '' OR NEW.vendor <> '' OR NEW.host <> '' OR NEW.type <> ''
                 OR NEW.original <> x'' OR NEW.outgoing <> x'' OR NEW.status <> 0 OR NEW.reason <> -1
-                OR NEW.detail <> '' OR NEW.pointers <> ''
+                OR NEW.detail <> '' OR NEW.pointers <> '' OR NEW.bits <> 0
                 OR EXISTS (SELECT 1 FROM outbox WHERE host = OLD.host AND seq = OLD.seq)
                 OR NOT EXISTS (SELECT 1 FROM erasures WHERE device = OLD.device)
                 BEGIN SELECT RAISE(ABORT, 'a record is never changed but to be erased'); END""",
@@ -41,7 +43,8 @@ GROWN: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE TABLE search_state (id INTEGER PRIMARY KEY CHECK (id = 1), upto INTEGER NOT NULL, key BLOB NOT NULL) STRICT",
             # Of each run of indexed records the earliest and latest time, for clocks may have been set.
             """CREATE TABLE search_times (
-                "first" INTEGER PRIMARY KEY, "last" INTEGER NOT NULL, earliest INTEGER NOT NULL, latest INTEGER NOT NULL) STRICT""",
+                "first" INTEGER PRIMARY KEY, "last" INTEGER NOT NULL, earliest INTEGER NOT NULL,
+                latest INTEGER NOT NULL) STRICT""",
         ),
     ),
     (

@@ -1,8 +1,8 @@
 """The index that search looks into: written after the records, in the ledger's spare moments, up to a seq that it names.
 
-SQLite's FTS5 keeps for each term which records hold it. A term is kept as 40 bits of a keyed hash, so a long one costs no more than
-a short one; two that meet cost a look at a record, for a search looks at each record before it names it. A record with more than
-``MOST_TERMS`` terms is looked at in every search for a body's terms.
+SQLite's FTS5 keeps for each term which records hold it. A term is kept as 40 bits of a keyed hash, so a long one costs no more
+than a short one; two that meet cost a look at a record, for a search looks at each record before it names it. A record with more
+than ``MOST_TERMS`` terms is looked at in every search for a body's terms.
 
 This module must never be needed for anything but speed: what is not indexed yet, search reads itself.
 """

@@ -602,6 +602,8 @@ class Ledger:
         facts |= self._tending.facts()
         if over := sorted(device for device, day in self._over.items() if day == self._store.day):
             facts["leak budget spent"] = ", ".join(over[:16]) + (", …" if len(over) > 16 else "")
+        seq, digest = self._store.head
+        facts["head"] = f"{seq} {digest.hex()}"
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
         if self.fault:
@@ -629,10 +631,11 @@ async def serve(config: Config, stop: asyncio.Event, known: Callable[[], dict[in
         path = config.paths.socket("ledger")
         path.parent.mkdir(parents=True, exist_ok=True)
         server = await ipc.serve(path, ledger.channel, uids)
-        log.info("recording to %s, last record %d", store.path, store.head[0])
+        log.info("recording to %s, last record %d, hash %s", store.path, store.head[0], store.head[1].hex())
         service.ready("recording")
         await stop.wait()
         server.close()
         await ledger.stop()
+        log.info("ends with record %d, hash %s", store.head[0], store.head[1].hex())  # the journal is not the ledger's to rewrite
     finally:
         store.close()

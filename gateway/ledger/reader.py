@@ -19,6 +19,7 @@ import msgspec
 from gateway.ledger import verifying
 from gateway.ledger.chain import GENESIS
 from gateway.ledger.leaks import COLUMNS, Spent, total
+from gateway.ledger.searching import Search, Wanted
 from gateway.ledger.verifying import Verification
 from gateway.reasons import Reason
 
@@ -47,6 +48,7 @@ class Record:
     detail: str
     pointers: tuple[str, ...]
     hash: bytes
+    bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class MessageRecord:
     def state(self) -> str:
         """ "waiting", "delivered", or the label of the reason why it was not taken."""
         if self.answer is None:
-            return "waiting"
+            return "waiting" if self.message.id else "erased"
         return self.answer.reason.label if self.answer.reason else "delivered"
 
 
@@ -130,8 +132,12 @@ class LeakDay:
         return total({self.type: self.spent})
 
 
+PAGE = 256  # records read at once
+
 # The columns are a constant of ours; every value is bound.
-_COLUMNS = "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash"
+_COLUMNS = (
+    "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash, bits"
+)
 _NEWEST = f"SELECT {_COLUMNS} FROM records WHERE kind = ?1 AND (?2 IS NULL OR device = ?2) ORDER BY seq DESC LIMIT ?3"  # noqa: S608
 _BY_ID = f"SELECT {_COLUMNS} FROM records WHERE id = ?1 AND kind = ?2 AND id <> ''"  # noqa: S608  # the words of the index
 _AFTER = f"SELECT {_COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
@@ -167,6 +173,33 @@ class Reader:
     def messages(self, limit: int = 100, *, device: str | None = None) -> list[MessageRecord]:
         """The newest messages with their answers."""
         return [self._answered(_record(row)) for row in self._all(_NEWEST, "message", device, limit)]
+
+    def search(self, wanted: Wanted, limit: int = 100) -> list[Record]:
+        """The newest records that are meant."""
+        found: list[Record] = []
+        with self._errors():
+            for page in self._pages(Search(wanted, _COLUMNS), limit):
+                found += page
+                if len(found) >= limit:
+                    break
+        return found[:limit]
+
+    def walk(self, wanted: Wanted) -> Iterator[Record]:
+        """All records that are meant, oldest first, some at a time: what is read in between may make room meanwhile."""
+        with self._errors():
+            for page in self._pages(Search(wanted, _COLUMNS, oldest_first=True), PAGE):
+                yield from page
+
+    def _pages(self, search: Search, limit: int) -> Iterator[list[Record]]:
+        edge: int | None = search.start
+        while edge is not None:
+            page = search.page(self._database, edge, limit)
+            yield [_record(row) for row in page.rows]
+            edge = page.edge
+
+    def answered(self, message: Record) -> MessageRecord:
+        """A message with its answer."""
+        return self._answered(message)
 
     def message(self, id: str) -> MessageRecord | None:
         """The message with this id; None where there is none."""
@@ -279,6 +312,6 @@ def _reason(code: int) -> Reason | None:
 
 
 def _record(row: Any) -> Record:
-    code, detail, pointers, digest = row[12:]
+    code, detail, pointers, digest, bits = row[12:]
     pointed = tuple(msgspec.json.decode(pointers)) if pointers else ()
-    return Record(*(*row[:12], _reason(code), detail, pointed, digest))
+    return Record(*(*row[:12], _reason(code), detail, pointed, digest, bits))

@@ -127,7 +127,9 @@ class Search:
 
     def _indexed(self, database: sqlite3.Connection, edge: int, upto: int) -> Iterator[tuple[int, tuple[Any, ...] | None]]:
         wanted = self._wanted
-        first, last = (1, upto) if (wanted.since, wanted.until) == (0, FOREVER) else index.span(database, wanted.since, wanted.until)
+        first, last = (
+            (1, upto) if (wanted.since, wanted.until) == (0, FOREVER) else index.span(database, wanted.since, wanted.until)
+        )
         first, last = (max(first, edge + 1), last) if self._ascending else (first, min(last, edge - 1))
         order = "ASC" if self._ascending else "DESC"
         found = database.execute(

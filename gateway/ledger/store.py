@@ -42,8 +42,8 @@ _DAY = 86_400 * 10**9
 _MAX_INT = 2**63 - 1  # SQLite's integers
 
 _RECORD = (
-    f"INSERT INTO records ({', '.join(FIELDS)}, previous, hash, salt, commitment)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    f"INSERT INTO records ({', '.join(FIELDS)}, previous, hash, salt, commitment, bits)"  # noqa: S608
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 
 AttemptKey = tuple[str, int, str, str, int, str]  # device, reason, protocol, destination, port, layer
@@ -193,6 +193,7 @@ class Store:
         self._file = (0, 0)
         self._seq = 0
         self._head = GENESIS
+        self._tip = (0, GENESIS)
         self._day = -1
         self._usage: dict[str, _Usage] = {}
         self._queued: dict[str, int] = {}
@@ -244,7 +245,7 @@ class Store:
         """Read what is kept in memory."""
         database = self._db
         row = database.execute("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1").fetchone()
-        self._seq, self._head = row or (0, GENESIS)
+        self._tip = self._seq, self._head = row or (0, GENESIS)
         self._day = -1
         self._usage = {}
         self._queued = dict(database.execute("SELECT device, count(*) FROM outbox GROUP BY device"))
@@ -267,8 +268,8 @@ class Store:
 
     @property
     def head(self) -> tuple[int, bytes]:
-        """The last committed record's seq and hash."""
-        return self._seq, self._head
+        """The last committed record's seq and hash: of one moment, whichever thread asks."""
+        return self._tip
 
     @property
     def day(self) -> int:
@@ -450,6 +451,7 @@ class Store:
                 database.execute("ROLLBACK")
             raise
         self._seq, self._head, self._room = draft.seq, draft.head, draft.room
+        self._tip = (draft.seq, draft.head)
         for note, seq in zip(batch.notes, noted, strict=True):
             note.seq = seq
         for answer in batch.answers:
@@ -490,13 +492,13 @@ class Store:
         for counter, (packets, size) in batch.counters.items():
             self._counter(database, draft, counter, packets, size)
 
-    def _chain(self, draft: _Draft, *fields: object) -> int:
+    def _chain(self, draft: _Draft, *fields: object, bits: int = 0) -> int:
         seq = draft.seq + 1
         whole: Fields = (seq, *fields)  # type: ignore[assignment]
         salt = os.urandom(SALT_BYTES)
-        committed = commitment(salt, whole)
+        committed = commitment(salt, whole, bits)
         digest = link_commitment(draft.head, seq, whole[1], whole[8], committed)
-        draft.records.append((*whole, draft.head, digest, salt, committed))
+        draft.records.append((*whole, draft.head, digest, salt, committed, bits))
         draft.seq, draft.head = seq, digest
         return seq
 
@@ -527,7 +529,7 @@ class Store:
             return Reason.LEAK_BUDGET
         seq = self._chain(
             draft, "message", submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.received, draft.at,
-            submit.original, submit.outgoing, 0, -1, "", "",
+            submit.original, submit.outgoing, 0, -1, "", "", bits=submit.bits,
         )  # fmt: skip
         draft.outbox.append((submit.host, seq, submit.id, submit.device, draft.at))
         draft.queued[submit.device] = draft.queued.get(submit.device, 0) + 1
@@ -553,6 +555,7 @@ class Store:
         self._chain(
             draft, "answer", answer.id, answer.device, answer.vendor, answer.host, answer.type, draft.at, draft.at,
             answer.original, answer.outgoing, answer.status, answer.reason, answer.detail, "",
+            bits=min(max(answer.bits, 0), leaks.MOST_ANSWER),
         )  # fmt: skip
         draft.queued[answer.device] = draft.queued.get(answer.device, 0) - 1
         draft.room -= space.cost(len(answer.original) + len(answer.outgoing))  # never refused: it lets a message go

@@ -1,7 +1,7 @@
 """What the ledger does between commits: erase at the owner's word, let go what is too old, index what is new.
 
-One short step at a time, in the writer's thread like everything that touches the file, and the next one only when the last has ended:
-a commit that waits is never behind more than one. This module must never hold up a commit for the sake of the index.
+One short step at a time, in the writer's thread like everything that touches the file, and the next one only when the last has
+ended: a commit that waits is never behind more than one. This module must never hold up a commit for the sake of the index.
 """
 
 from __future__ import annotations

@@ -61,18 +61,18 @@ class _Walk:
 
     def take(self, row: tuple[Any, ...]) -> str:
         """One record that follows; returns what is wrong with it, empty where nothing is."""
-        *fields, salt, committed, told, digest = row
-        whole: Fields = tuple(fields)  # type: ignore[assignment]
+        *fields, bits, salt, committed, told, digest = row
+        whole: Fields = tuple(fields)
         if told != self.previous:
             return "it does not follow the record before it"
-        if wrong := self._content(whole, salt, committed, digest):
+        if wrong := self._content(whole, bits, salt, committed, digest):
             return wrong
         if not self._meets(whole[0], digest):
             return "it is not the record that was anchored in its place: the record was written anew from here or from before"
         self.previous, self.seq, self.held = digest, whole[0], self.held + 1
         return ""
 
-    def _content(self, whole: Fields, salt: bytes | None, committed: bytes | None, digest: bytes) -> str:
+    def _content(self, whole: Fields, bits: int, salt: bytes | None, committed: bytes | None, digest: bytes) -> str:
         if committed is None:
             if self.committed:
                 return "it has no commitment, and records before it have one"
@@ -80,9 +80,9 @@ class _Walk:
         self.committed = True
         if salt is None:
             self.erased += 1
-            if whole[2:] != ("", "", "", "", "", 0, whole[8] - whole[8] % DAY, b"", b"", 0, -1, "", ""):
+            if whole[2:] != ("", "", "", "", "", 0, whole[8] - whole[8] % DAY, b"", b"", 0, -1, "", "") or bits:
                 return "it is said to be erased, and shows something"
-        elif commitment(salt, whole) != committed:
+        elif commitment(salt, whole, bits) != committed:
             return "its content is not what was recorded"
         held = link_commitment(self.previous, whole[0], whole[1], whole[8], committed) == digest
         return "" if held else "its place, kind, day or commitment is not what was recorded"
@@ -99,7 +99,7 @@ class _Walk:
 def _chain(read: Read) -> str:
     sealed = bool(read("SELECT 1 FROM pragma_table_info('records') WHERE name = 'commitment'"))
     return (
-        f"SELECT {', '.join(FIELDS)}, {'salt, commitment' if sealed else 'NULL, NULL'}, previous, hash"  # noqa: S608
+        f"SELECT {', '.join(FIELDS)}, {'bits, salt, commitment' if sealed else '0, NULL, NULL'}, previous, hash"  # noqa: S608
         " FROM records WHERE seq > ? ORDER BY seq LIMIT 1000"
     )
 
@@ -128,7 +128,9 @@ def verify(read: Read, newest: int | None = None, anchors: Mapping[int, bytes] |
                 return walk.verdict(row[0], wrong)
     ahead = [seq for seq in walk.anchors if seq > walk.seq]
     if ahead:
-        return walk.verdict(walk.seq + 1, f"the end is cut off: record {max(ahead)} was anchored, and record {walk.seq} is the last")
+        return walk.verdict(
+            walk.seq + 1, f"the end is cut off: record {max(ahead)} was anchored, and record {walk.seq} is the last"
+        )
     return walk.verdict()
 
 

@@ -26,7 +26,7 @@ import msgspec
 from gateway import config, service
 from gateway.config import Config
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import Deferred, Deliver, Delivered, Fetch, FetchAnswer, Outcome, Refused, Status, Submit
+from gateway.ipc.messages import Deferred, Deliver, Delivered, Erased, Fetch, FetchAnswer, Outcome, Refused, Status, Submit
 from gateway.reasons import Reason
 
 SETRESUID = {"x86_64": 117, "aarch64": 147}[platform.machine()]
@@ -50,7 +50,7 @@ class Peer:
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
         self.ended = asyncio.Event()
-        self.channel = Channel(Outcome | Deliver | Fetch | FetchAnswer | Status, self._receive, lambda _: self.ended.set())
+        self.channel = Channel(Outcome | Deliver | Fetch | FetchAnswer | Erased | Status, self._receive, lambda _: self.ended.set())
 
     def _receive(self, channel: Channel, message: Any) -> None:
         self.inbox.put_nowait(message)

@@ -465,7 +465,7 @@ def test_a_full_disk_refuses_everything_and_an_emptier_one_records_again(tmp_pat
     made = settings(tmp_path, ledger={"disk_reserve": 0})
     disk = made.paths.ledger.parent
     disk.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=640k,mode=0700", "ledger-t-disk", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k,mode=0700", "ledger-t-disk", disk], check=True)
     try:
         process = Process(tmp_path)
         try:
