@@ -107,7 +107,7 @@ class Search:
 
     def _candidates(self, database: sqlite3.Connection, edge: int) -> Iterator[tuple[int, tuple[Any, ...] | None]]:
         """(seq, row) of each record that was looked at; without a row where it is not meant."""
-        upto = _upto(database)
+        upto = index.upto(database)
         indexed = self._indexed(database, edge, upto) if upto else iter(())
         if self._ascending:
             yield from indexed
@@ -169,8 +169,3 @@ class Search:
             if not missing:
                 return True
         return False
-
-
-def _upto(database: sqlite3.Connection) -> int:
-    known = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'search_state'").fetchone()
-    return index.upto(database) if known else 0  # a file of a version without an index is read as it is

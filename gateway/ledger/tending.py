@@ -70,7 +70,7 @@ class Tender:
         if self._scrub and now >= self._scrub_due:
             self._scrub_due = now + SCRUB_SECONDS
             self._scrub = not self._store.scrub()
-            return Done(scrubbed=not self._scrub)
+            return Done(again=True, scrubbed=not self._scrub)
         if now >= self._later_due:
             return self._look(now)
         store = self._store
