@@ -606,11 +606,12 @@ class Ledger:
         facts["head"] = f"{seq} {digest.hex()}"
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
-        if self.fault:
-            facts["fault"] = self.fault
+        fault = self.fault or self._tending.fault
+        if fault:
+            facts["fault"] = fault
         elif self.full:
             facts["fault"] = "the record is full of messages that wait for their vendors; new ones are refused"
-        return Status("ledger", not self.fault and not self.full, facts)
+        return Status("ledger", not fault and not self.full, facts)
 
 
 def roles() -> dict[int, str]:

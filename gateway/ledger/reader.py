@@ -301,6 +301,8 @@ class Reader:
         try:
             yield
         except sqlite3.Error as error:
+            if type(error) is sqlite3.DatabaseError:
+                raise LedgerError(f"{self.path}: {error}: the file is damaged; `mudroom ledger verify` says from where") from error
             raise LedgerError(f"{self.path}: {error}; it is readable by root and the ledger's own user") from error
 
 

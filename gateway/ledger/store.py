@@ -205,14 +205,28 @@ class Store:
         self._look_due = 0.0  # monotonic
         self._settled = 0  # nothing up to this seq can be removed
         self.removed = 0  # records, in this run
+        self.damaged = ""  # why nothing is written into this file any more
+        self.index_damaged = False  # search's index alone: it can be made anew
 
     def open(self) -> None:
         """Open the file, making and migrating it where needed. Raises StoreError or MigrationError."""
         try:
             self._open()
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}; check the disk's space and health") from error
+            raise self._failed(error, "; check the disk's space and health") from error
+
+    def _failed(self, error: Exception, remedy: str = "") -> StoreError:
+        """What to raise. A fresh connection reads the truth from the file; ``open`` runs at the next call."""
+        self.close()
+        code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
+        if code == sqlite3.SQLITE_CORRUPT_VTAB:
+            self.index_damaged = True
+        elif code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            # For good, until somebody has looked: a page that only readers meet would be met again and again, and what is
+            # recorded in between might be lost with it.
+            self.damaged = f"{self.path}: {error}: the file is damaged, and takes nothing more; restore it from a backup"
+            return StoreError(self.damaged)
+        return StoreError(f"{self.path}: {error}{remedy}")
 
     def close(self) -> None:
         """Close the file; harmless when closed."""
@@ -303,8 +317,7 @@ class Store:
             removed = self._remove(database)
             self._look()
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         return removed and self._room < 2 * self._mark
 
     def _look(self) -> None:
@@ -347,6 +360,8 @@ class Store:
 
     def step[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
         """One short transaction of ``work``, which must not write records. Raises StoreError, and nothing was changed."""
+        if self.damaged:
+            raise StoreError(self.damaged)
         try:
             database = self._db
             database.execute("BEGIN IMMEDIATE")
@@ -358,8 +373,7 @@ class Store:
                     database.execute("ROLLBACK")
                 raise
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         return done
 
     def look[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -379,8 +393,7 @@ class Store:
             finally:
                 database.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         return not busy
 
     def recount(self) -> None:
@@ -418,6 +431,8 @@ class Store:
         return results
 
     def _commit(self, batch: Batch) -> list[int | Reason]:
+        if self.damaged:
+            raise StoreError(self.damaged)
         database = self._db
         try:
             found = os.stat(self._name)  # noqa: PTH116  # pathlib's costs three times as much, and this is every commit
@@ -438,12 +453,10 @@ class Store:
             erasing.begin(database, zip(batch.notes, noted, strict=True))
             database.execute("COMMIT")
         except (OSError, sqlite3.OperationalError, sqlite3.InternalError) as error:
-            self.close()  # a fresh connection reads the truth from the file; open() runs at the next call
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # "database disk image is malformed", "file is not a database"
-                self.close()
-                raise StoreError(f"{self.path}: {error}; restore it from a backup") from error
+                raise self._failed(error) from error
             database.execute("ROLLBACK")
             raise
         except BaseException:
@@ -689,8 +702,7 @@ class Store:
         try:
             return read(self._db)
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
 
 
 def _count(tallies: dict[AttemptKey, Tally], key: AttemptKey, at: int) -> None:

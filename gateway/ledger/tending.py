@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 LATER_SECONDS = 30.0  # how often it is looked for what may be erased now, or has become too old
 SCRUB_SECONDS = 1.0  # how often the write-ahead log is tried again while somebody reads in it
 LAG = 4096  # records that are not indexed yet: beyond it the index gets its turn however busy the ledger is
+REST_SECONDS = 10.0  # after a step that failed
 UNABLE = "the record could not take it; `mudroom status` says why"
 
 
@@ -65,6 +66,10 @@ class Tender:
     def step(self, *, idle: bool) -> Done:
         """The next step. Raises StoreError."""
         now = time.monotonic()
+        if self._store.index_damaged:
+            log.warning("the index of the record is damaged; it is made anew")
+            self._store.step(index.reset)
+            self._store.index_damaged = False
         if self._erasing:
             return self._erase()
         if self._scrub and now >= self._scrub_due:
@@ -164,6 +169,8 @@ class Tending:
         self._wishes: dict[str, tuple[Channel, AskErase]] = {}  # by the note's id, until it is on disk
         self._askers: dict[int, tuple[Channel, AskErase]] = {}  # by the note's seq, until all was looked at
         self._idle: Callable[[], bool] = lambda: True
+        self._rest = 0.0  # monotonic: no step before it, after one that failed
+        self.fault = ""
         self._stopped = False
 
     def start(self, idle: Callable[[], bool]) -> None:
@@ -207,7 +214,7 @@ class Tending:
 
     def tend(self) -> None:
         """Take a step where none is under way."""
-        if not self._working and not self._stopped:
+        if not self._working and not self._stopped and time.monotonic() >= self._rest:
             self._working = True
             idle = self._idle()
             self._writer.run(lambda: self._tender.step(idle=idle), self._done)
@@ -215,9 +222,11 @@ class Tending:
     def _done(self, result: Any) -> None:
         self._working = False
         if isinstance(result, Exception):
-            # the next sweep tries again; whether the file takes records, commits say
+            self._rest = time.monotonic() + REST_SECONDS
+            self.fault = str(result)
             log.error("the record could not be tended: %s", result)
             return
+        self.fault = ""
         step: erasing.Step | None = result.erasure
         if step is not None and step.passed:
             log.warning(

@@ -100,7 +100,7 @@ def _chain(read: Read) -> str:
     sealed = bool(read("SELECT 1 FROM pragma_table_info('records') WHERE name = 'commitment'"))
     return (
         f"SELECT {', '.join(FIELDS)}, {'bits, salt, commitment' if sealed else '0, NULL, NULL'}, previous, hash"  # noqa: S608
-        " FROM records WHERE seq > ? ORDER BY seq LIMIT 1000"
+        " FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
     )
 
 
@@ -115,7 +115,9 @@ def verify(read: Read, newest: int | None = None, anchors: Mapping[int, bytes] |
         ):
             walk.previous, walk.seq, walk.since = told, start - 1, start
     # in pieces: one long read would keep the ledger from shortening its write-ahead log
-    while rows := read(chain, walk.seq):
+    while rows := _some(read, chain, walk.seq):
+        if isinstance(rows, str):
+            return walk.verdict(walk.seq + 1, rows)
         for row in rows:
             if row[0] != walk.seq + 1:
                 removed = _removed(read, walk.seq + 1)
@@ -132,6 +134,17 @@ def verify(read: Read, newest: int | None = None, anchors: Mapping[int, bytes] |
             walk.seq + 1, f"the end is cut off: record {max(ahead)} was anchored, and record {walk.seq} is the last"
         )
     return walk.verdict()
+
+
+def _some(read: Read, chain: str, seq: int) -> list[Any] | str:
+    """The next records; where the file is damaged, one, or what was said at the first that cannot be read."""
+    try:
+        return read(chain, seq, 1000)
+    except OSError:
+        try:
+            return read(chain, seq, 1)
+        except OSError as error:
+            return f"it cannot be read, nor what may stand behind it: {error}"
 
 
 def _removed(read: Read, seq: int) -> tuple[int, bytes] | None:
