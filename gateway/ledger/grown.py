@@ -21,6 +21,8 @@ GROWN: tuple[tuple[str, tuple[str, ...]], ...] = (
             # Messages that still waited for their vendor then: they are erased once they have ended.
             """CREATE TABLE erased_later (
                 seq INTEGER PRIMARY KEY, erasure INTEGER NOT NULL) STRICT""",
+            # How often what was refused, without a look at every record (`mudroom drops`).
+            "CREATE INDEX records_refused ON records (device, reason, at) WHERE kind = 'refusal'",
             "DROP TRIGGER records_stay",
             """CREATE TRIGGER records_stay BEFORE UPDATE ON records
                 WHEN OLD.commitment IS NULL OR OLD.salt IS NULL OR NEW.salt IS NOT NULL

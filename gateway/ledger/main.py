@@ -606,7 +606,7 @@ class Ledger:
         facts["head"] = f"{seq} {digest.hex()}"
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
-        fault = self.fault or self._tending.fault
+        fault = self.fault or self._store.damaged
         if fault:
             facts["fault"] = fault
         elif self.full:

@@ -172,7 +172,7 @@ class Reader:
 
     def messages(self, limit: int = 100, *, device: str | None = None) -> list[MessageRecord]:
         """The newest messages with their answers."""
-        return [self._answered(_record(row)) for row in self._all(_NEWEST, "message", device, limit)]
+        return [self._answered(record) for record in self.search(Wanted("message", device), limit)]
 
     def search(self, wanted: Wanted, limit: int = 100) -> list[Record]:
         """The newest records that are meant."""
@@ -214,7 +214,7 @@ class Reader:
 
     def refusals(self, limit: int = 100, *, device: str | None = None) -> list[Record]:
         """The newest refused messages that were kept whole; further ones are counted in ``attempts``."""
-        return [_record(row) for row in self._all(_NEWEST, "refusal", device, limit)]
+        return self.search(Wanted("refusal", device), limit)
 
     def fetches(self, limit: int = 100, *, device: str | None = None) -> list[tuple[Record, Record | None]]:
         """The newest looks at vendors' manifests, each with what came of it; None where that is not on record."""
@@ -302,7 +302,9 @@ class Reader:
             yield
         except sqlite3.Error as error:
             if type(error) is sqlite3.DatabaseError:
-                raise LedgerError(f"{self.path}: {error}: the file is damaged; `mudroom ledger verify` says from where") from error
+                raise LedgerError(
+                    f"{self.path}: {error}: the file is damaged; `mudroom ledger verify` says from where"
+                ) from error
             raise LedgerError(f"{self.path}: {error}; it is readable by root and the ledger's own user") from error
 
 

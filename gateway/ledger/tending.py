@@ -248,4 +248,6 @@ class Tending:
             facts["removed for their age"] = str(tender.aged)
         if tender.waiting:
             facts["to be erased when they have ended"] = str(tender.waiting)
+        if self.fault:
+            facts["not tended"] = self.fault
         return facts

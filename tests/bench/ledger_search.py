@@ -7,7 +7,6 @@ It makes the messages with their answers through the store, as the ledger's proc
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 import tempfile
@@ -38,15 +37,21 @@ def message(number: int, dice: random.Random) -> Submit:
     """One of several vendors' readings; about 300 bytes."""
     device = number % DEVICES
     payload = {
-        "power": dice.randrange(20_000) / 10, "energy": number, "on": bool(number & 1), "mode": dice.choice(("eco", "boost", "off")),
-        "place": {"room": dice.choice(ROOMS)}, "note": dice.choice(MOODS), "serial": f"unit {number % 5000}",
+        "power": dice.randrange(20_000) / 10, "energy": number, "on": bool(number & 1),
+        "mode": dice.choice(("eco", "boost", "off")), "place": {"room": dice.choice(ROOMS)}, "note": dice.choice(MOODS),
+        "serial": f"unit {number % 5000}",
     }  # fmt: skip
     if number % 100_000 == 77:
         payload["alarm"] = "smoke detected"
-    vendor = f"Vendor {device % 8}"
-    envelope = {"ce": 1, "type": "reading", "vendor": {"name": vendor, "hosts": [f"in.vendor{device % 8}.example"]}, "payload": payload}
+    vendor, host = f"Vendor {device % 8}", f"in.vendor{device % 8}.example"
+    envelope = {
+        "ce": 1,
+        "type": "reading",
+        "vendor": {"name": vendor, "hosts": [host]},
+        "payload": payload,
+    }
     body = json.dumps(envelope).encode()
-    base = submit(number, device=f"device-{device:02d}", host=f"in.vendor{device % 8}.example", received=START + number * STEP)
+    base = submit(number, device=f"device-{device:02d}", host=host, received=START + number * STEP)
     return msgspec.structs.replace(base, vendor=vendor, original=body, outgoing=body)
 
 
@@ -104,7 +109,9 @@ def searches(number: int) -> dict[str, Wanted]:
         "value, in no message": Wanted(fields=(Field("/payload/energy", "-5"),)),
         "words, a fifth of all": Wanted(text="battery low"),
         "words, in ten": Wanted(text="smoke"),
-        "device, words, room: none together": Wanted(device="device-07", text="unit 8", fields=(Field("/payload/place/room", "hall"),)),
+        "device, words, room: none together": Wanted(
+            device="device-07", text="unit 8", fields=(Field("/payload/place/room", "hall"),)
+        ),
         "vendor and value that never meet": Wanted(vendor="Vendor 3", fields=(Field("/payload/on", "false"),)),
         "an hour in the middle": Wanted(since=middle, until=middle + 3600 * SECOND),
         "device and words, the oldest tenth": Wanted(device="device-07", text="lid open", until=START + number // 10 * STEP),
@@ -118,9 +125,11 @@ def main(number: int, folder: Path) -> None:
     print(f"commits: {fill(store, number, clock) / number * 1e6:.1f} µs CPU a message with its answer, in batches of {BATCH}")
     used, longest = build(store)
     (size,) = store.look(lambda database: database.execute("SELECT sum(length(block)) FROM search_data").fetchone())
-    print(f"index: {used / number * 1e6:.1f} µs CPU and {size / number:.0f} bytes a message; longest step {longest * 1000:.0f} ms")
+    print(
+        f"index: {used / number * 1e6:.1f} µs CPU and {size / number:.0f} bytes a message; longest step {longest * 1000:.0f} ms"
+    )
     store.close()
-    print(f"file: {os.stat(store.path).st_size / 1e6:.0f} MB for {number} messages and their answers")
+    print(f"file: {store.path.stat().st_size / 1e6:.0f} MB for {number} messages and their answers")
     with Reader(store.path) as reader:
         for name, wanted in searches(number).items():
             found = len(reader.search(wanted, 20))

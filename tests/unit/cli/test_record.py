@@ -33,7 +33,11 @@ def home(tmp_path: Path) -> Config:
     made = settings(tmp_path)
     store = Store(made.paths.ledger, QUOTAS)
     store.open()
-    said(store, message(1, {"power": 21, "note": "battery low"}), message(2, {"power": 22, "note": HOSTILE}, device="lamp", vendor="Borealis"))
+    said(
+        store,
+        message(1, {"power": 21, "note": "battery low"}),
+        message(2, {"power": 22, "note": HOSTILE}, device="lamp", vendor="Borealis"),
+    )
     said(store, message(3, {"power": 23}), answer=False)
     store.commit(Batch(refusals=[msgspec.structs.replace(refusal(), original=b"-1+1|cmd \xff")]))
     store.close()
@@ -99,7 +103,7 @@ def test_moments() -> None:
     assert abs(filters.moment("2d") - (time.time_ns() - 2 * 86_400 * 10**9)) < 10**10
 
 
-def test_lines_of_json_are_the_values_and_nothing_that_drives_a_terminal(home: Config, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_json_are_values_that_drive_no_terminal(home: Config, capsys: pytest.CaptureFixture[str]) -> None:
     told = call(home, capsys, "ledger", "export")
     assert told.isascii()
     assert all(line.isprintable() for line in told.splitlines())
@@ -153,7 +157,9 @@ def test_the_head_is_anchored_and_a_cut_tail_shows(home: Config, process: Proces
     assert "as `mudroom ledger head` does" in call(home, capsys, "ledger", "verify", "--head", "5:xyz", code=2)
 
 
-def test_a_ledger_that_comes_back_shorter_is_not_anchored_anew(home: Config, process: Process, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_ledger_that_comes_back_shorter_is_not_anchored_anew(
+    home: Config, process: Process, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     call(home, capsys, "ledger", "anchor")
     process.kill()
     cut(Store(home.paths.ledger, QUOTAS), 4)
@@ -166,7 +172,9 @@ def test_a_ledger_that_comes_back_shorter_is_not_anchored_anew(home: Config, pro
         again.kill()
 
 
-def test_the_owner_is_asked_before_anything_is_erased(home: Config, process: Process, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_owner_is_asked_before_anything_is_erased(
+    home: Config, process: Process, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     call(home, capsys, "ledger", "erase", "--device", "lamp", code=1)
     assert b"kcilc" in bytes_on_disk(home.paths.ledger)

@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Submit
+from gateway.ledger import erasing
 from gateway.ledger.store import Answer, Batch, Note, Store
 from gateway.ledger.tending import Tender
-from gateway.ledger import erasing
 from tests.unit.ledger.peers import submit
 
 
-def message(number: int, payload: object, *, device: str = "plug", vendor: str = "Acme", type_: str = "reading", **more: object) -> Submit:
+def message(
+    number: int, payload: object, *, device: str = "plug", vendor: str = "Acme", type_: str = "reading", **more: object
+) -> Submit:
     """A message whose envelope has this payload; what the device sent differs by a space."""
     body = json.dumps({"ce": 1, "payload": payload}, ensure_ascii=False).encode()
     found = submit(number, device=device, type_=type_)

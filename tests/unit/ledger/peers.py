@@ -50,7 +50,9 @@ class Peer:
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
         self.ended = asyncio.Event()
-        self.channel = Channel(Outcome | Deliver | Fetch | FetchAnswer | Erased | Status, self._receive, lambda _: self.ended.set())
+        self.channel = Channel(
+            Outcome | Deliver | Fetch | FetchAnswer | Erased | Status, self._receive, lambda _: self.ended.set()
+        )
 
     def _receive(self, channel: Channel, message: Any) -> None:
         self.inbox.put_nowait(message)

@@ -19,7 +19,7 @@ from gateway.ledger.store import Batch, Quotas, Store, Tally
 from gateway.ledger.tending import Tender
 from gateway.reasons import Reason
 from tests.unit.ledger.grown import bytes_on_disk, end, message, said, tend, wish
-from tests.unit.ledger.peers import Peer, answer, connect, refusal, rows, running, settings, submit
+from tests.unit.ledger.peers import answer, connect, refusal, rows, running, settings, submit
 from tests.unit.ledger.test_main import run
 
 QUOTAS = Quotas(10**6, 10**12, 10**6, 10**6)
@@ -40,7 +40,9 @@ def tender(store: Store, tmp_path: Path) -> Tender:
 
 
 def erased(store: Store) -> list[int]:
-    return [seq for (seq,) in rows(store.path, "SELECT seq FROM records WHERE salt IS NULL AND commitment IS NOT NULL ORDER BY seq")]
+    return [
+        seq for (seq,) in rows(store.path, "SELECT seq FROM records WHERE salt IS NULL AND commitment IS NOT NULL ORDER BY seq")
+    ]
 
 
 def test_a_commitment_hides_what_it_commits_to_and_changes_with_it() -> None:
@@ -62,7 +64,11 @@ def test_a_commitment_hides_what_it_commits_to_and_changes_with_it() -> None:
 
 def test_what_a_device_said_is_gone_from_the_disk_and_the_chain_holds(store: Store, tender: Tender) -> None:
     secret = {"note": SECRET, "long": "attic " * 2000}  # beyond one page, too
-    said(store, *(message(n, secret, device="plug") for n in range(40)), *(message(n, {"note": "stays"}, device="lamp") for n in range(50, 60)))
+    said(
+        store,
+        *(message(n, secret, device="plug") for n in range(40)),
+        *(message(n, {"note": "stays"}, device="lamp") for n in range(50, 60)),
+    )
     store.commit(Batch(refusals=[refusal("plug"), refusal("lamp")]))
     tend(tender)
     assert SECRET.encode() in bytes_on_disk(store.path)
@@ -82,11 +88,11 @@ def test_what_a_device_said_is_gone_from_the_disk_and_the_chain_holds(store: Sto
         assert {record.device for record in reader.search(Wanted(), 100)} == {"lamp"}
         assert reader.search(Wanted(device="plug"), 100) == []
         assert reader.search(Wanted(text=SECRET), 100) == []
-        assert len(reader.refusals()) == 2  # one of them shows nothing any more
+        assert [record.device for record in reader.refusals()] == ["lamp"]
         (noted,) = [record for record in reader.records(head[0]) if record.kind == "erasure"]
         assert noted.device == "plug"
-    kept = rows(store.path, "SELECT DISTINCT id, device, vendor, host, type, received, at % ?, length(original), bits FROM records"
-                " WHERE salt IS NULL", DAY)  # fmt: skip
+    shown = "id, device, vendor, host, type, received, at % ?, length(original), bits"
+    kept = rows(store.path, f"SELECT DISTINCT {shown} FROM records WHERE salt IS NULL", DAY)
     assert kept == [("", "", "", "", "", 0, 0, 0, 0)]
 
 
@@ -144,7 +150,9 @@ def test_it_goes_on_where_a_kill_stopped_it(store: Store, tender: Tender, monkey
 
 def test_counts_of_the_device_go_but_nobody_gets_a_days_budget_twice(store: Store, tender: Tender) -> None:
     key = ("plug", Reason.QUIC.code, "udp", "192.0.2.1", 443, "kernel")
-    store.commit(Batch(submits=[submit(1, bits=1000, budget=1500)], attempts={key: Tally(1, 1, 1)}, counters={("plug", 26): (1, 60)}))
+    store.commit(
+        Batch(submits=[submit(1, bits=1000, budget=1500)], attempts={key: Tally(1, 1, 1)}, counters={("plug", 26): (1, 60)})
+    )
     store.commit(Batch(notes=[wish("plug")]))
     tender.wish()
     tend(tender)
@@ -169,8 +177,8 @@ def test_no_other_change_passes_while_an_erasure_is_under_way(store: Store, chan
     said(store, message(1, {"n": 1}), message(2, {"n": 2}, device="lamp"))
     said(store, message(3, {"n": 3}), answer=False)
     blank = (
-        f"id = '', device = '', vendor = '', host = '', type = '', received = 0, at = at - at % {DAY}, original = x'', outgoing = x'',"
-        " status = 0, reason = -1, detail = '', pointers = '', bits = 0"
+        f"id = '', device = '', vendor = '', host = '', type = '', received = 0, at = at - at % {DAY}, original = x'',"
+        " outgoing = x'', status = 0, reason = -1, detail = '', pointers = '', bits = 0"
     )
     store.commit(Batch(notes=[wish("plug")]))
     with closing(sqlite3.connect(store.path, isolation_level=None)) as database:
@@ -257,9 +265,8 @@ def test_records_of_the_first_version_keep_their_bytes_and_their_rule(tmp_path: 
     tend(tender)
     assert SECRET.encode() not in bytes_on_disk(path)
     store.close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        with pytest.raises(sqlite3.IntegrityError, match="never"):
-            database.execute("UPDATE records SET salt = x'00'")
+    with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.IntegrityError, match="never"):
+        database.execute("UPDATE records SET salt = x'00'")
 
 
 def test_the_owner_erases_while_messages_go_on(tmp_path: Path) -> None:
@@ -287,7 +294,7 @@ def test_the_owner_erases_while_messages_go_on(tmp_path: Path) -> None:
                 await peer.close()
         with Reader(made.paths.ledger) as read:
             assert read.verify().broken is None
-            assert read.verify().erased == said_.erased
+            assert said_.erased <= read.verify().erased <= 320  # what waited goes as it ends
             assert len(read.search(Wanted(device="lamp"), 1000)) == 100
 
     run(work)

@@ -491,7 +491,9 @@ async def _fill_and_free(socket: Path, disk: Path) -> None:
         if outcome.kind == "accepted":
             acknowledged.add(f"m-{number:08d}")
         assert number < 1000
-    assert (outcome.kind, outcome.status, outcome.reason) == ("refused", 503, Reason.LEDGER_UNAVAILABLE.code)
+    assert (outcome.kind, outcome.status) == ("refused", 503)
+    # by the disk itself, or by the last look at it: on a disk so small it is a matter of a page which comes first
+    assert outcome.reason in (Reason.LEDGER_UNAVAILABLE.code, Reason.RECORD_FULL.code)
     root.send(AskStatus())
     status = await root.get()
     assert not status.ready

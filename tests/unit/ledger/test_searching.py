@@ -89,7 +89,7 @@ def test_it_finds_the_same_however_far_the_index_is(store: Store, indexed: int, 
         assert found(store, wanted) == numbers, wanted
 
 
-def test_limits_give_the_newest_and_steps_join_without_a_gap(store: Store, tender: Tender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_give_the_newest_and_steps_leave_no_gap(store: Store, tender: Tender, monkeypatch: pytest.MonkeyPatch) -> None:
     said(store, *(message(n, {"n": n % 3}) for n in range(300)))
     tend(tender)
     said(store, *(message(n, {"n": n % 3}) for n in range(300, 330)))
@@ -169,7 +169,9 @@ def test_an_erasure_leaves_no_term_in_the_index(store: Store, tender: Tender) ->
     assert store.look(index.upto) == store.head[0]
 
 
-def test_the_index_waits_while_commits_come_unless_it_is_far_behind(store: Store, tender: Tender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_waits_while_commits_come_unless_it_is_far_behind(
+    store: Store, tender: Tender, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tend(tender)
     said(store, *(message(n, {"n": n}) for n in range(20)))
     assert not tender.step(idle=False).again
@@ -191,8 +193,16 @@ def test_what_an_earlier_version_wrote_is_found_before_it_is_indexed(tmp_path: P
         assert [record.id for record in reader.search(Wanted(device="lamp"))] == ["old-3", "old-1"]
 
 
-scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30)
-payloads = st.recursive(scalars, lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(max_size=8), below, max_size=4), max_leaves=20)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=30)
+)
+payloads = st.recursive(
+    scalars, lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(max_size=8), below, max_size=4), max_leaves=20
+)
 
 
 @given(payloads)

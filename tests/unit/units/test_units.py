@@ -32,8 +32,8 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
     assert set(SERVICES) == {
         f"mudroom-{name}.service"
         for name in (
-            "closed", "setup", "network", "clock", "clock-keep", "anchor", "steering", "signer", "ledger", "courier", "names", "door@",
-            "enrolment", "dhcp", "lan", "console@",
+            "closed", "setup", "network", "clock", "clock-keep", "anchor", "steering", "signer", "ledger", "courier", "names",
+            "door@", "enrolment", "dhcp", "lan", "console@",
         )
     }  # fmt: skip
     assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier")}
