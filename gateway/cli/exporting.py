@@ -83,7 +83,8 @@ def write(rows: Iterator[dict[str, Any]], format: str, to: IO[str]) -> int:
         if table is not None:
             table.writerow([cell(row[column]) for column in COLUMNS])
         else:
-            to.write(json.dumps(row) + "\n")  # all beyond ASCII as \u escapes: the same values, and nothing to drive a terminal
+            # all beyond ASCII, and DEL, as \u escapes: the same values, and nothing to drive a terminal
+            to.write(json.dumps(row).replace("\x7f", "\\u007f") + "\n")
     return number
 
 
@@ -98,7 +99,11 @@ def target(path: Path | None) -> Iterator[IO[str]]:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise typer.BadParameter(f"{path} is there already; name another file, or remove it") from None
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)  # half an export is none
+        raise

@@ -91,13 +91,11 @@ def anchor(context: typer.Context) -> None:
     if os.geteuid():
         raise typer.BadParameter("only root keeps anchors: what the ledger itself could write would prove nothing")
     said = ask(state.config.paths.socket("ledger"), AskStatus(), Status).facts.get("head", "")
-    try:
-        seq, digest = said.split()
-        found = int(seq), bytes.fromhex(digest)
-    except ValueError:
-        raise AnchorError(f"the ledger says no head ({said[:100]!r}); is it of this version?") from None
-    taken = anchors.take(state.config.paths.anchors, found, int(time.time()))
-    typer.echo(f"record {found[0]} is {'anchored' if taken else 'anchored already' if found[0] else 'none yet'}")
+    found = _parsed(said, " ")
+    if found is None:
+        raise AnchorError(f"the ledger says no head ({said[:100]!r}); is it of this version?")
+    taken = anchors.take(state.config.paths.anchors, (found.seq, found.hash), int(time.time()))
+    typer.echo(f"record {found.seq} is {'anchored' if taken else 'anchored already' if found.seq else 'none yet'}")
 
 
 @app.command()
@@ -170,11 +168,16 @@ def _anchors(state: State) -> list[Anchor]:
 
 
 def _head(told: str) -> Anchor:
-    try:
-        seq, digest = told.split(":")
-        found = Anchor(int(seq), bytes.fromhex(digest), 0)
-    except ValueError:
-        found = Anchor(0, b"", 0)
-    if found.seq < 1 or len(found.hash) != 32:
+    found = _parsed(told, ":")
+    if found is None or not found.seq:
         raise typer.BadParameter(f"{told}: say it as `mudroom ledger head` does")
     return found
+
+
+def _parsed(told: str, between: str) -> Anchor | None:
+    try:
+        seq, digest = told.split(between)
+        found = Anchor(int(seq), bytes.fromhex(digest), 0)
+    except ValueError:
+        return None
+    return found if found.seq >= 0 and len(found.hash) == 32 else None

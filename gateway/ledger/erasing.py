@@ -20,7 +20,7 @@ from gateway.ledger import space
 from gateway.ledger.chain import DAY
 
 KIND = "erasure"
-SPAN = 4096  # records looked at in one step
+SPAN = 1024  # records looked at in one step
 AT_ONCE = 256  # of them erased
 FOREVER = 2**63 - 1
 

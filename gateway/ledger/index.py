@@ -88,10 +88,13 @@ def step(database: sqlite3.Connection, hashing: Hashing) -> int:
 
 
 def _hashes(record: terms.Searched, hashing: Hashing) -> set[str]:
-    found = {hashing(term) for term in terms.head(record)}
-    below = terms.body(record)
-    found |= {hashing(term) for term in islice(below, MOST_TERMS)}
-    return found if next(below, None) is None else {MORE, *(hashing(term) for term in terms.head(record))}
+    head = {hashing(term) for term in terms.head(record)}
+    try:
+        below = terms.body(record)
+        found = {hashing(term) for term in islice(below, MOST_TERMS)}
+        return head | found if next(below, None) is None else {MORE, *head}
+    except Exception:  # a refused message may be anything: it must not keep the others out of the index
+        return {MORE, *head}
 
 
 def forget(database: sqlite3.Connection, runs: Iterable[tuple[int, int]]) -> None:

@@ -139,7 +139,7 @@ class Ledger:
         for host, number in hosts.items():
             self._schedule.queued(host, number)
         self._writer.start()
-        self._tending.start(lambda: not self._writing and not self._flush_planned and not self._schedule.flights)
+        self._tending.tend()
         self._arm(IDLE_SWEEP_SECONDS)
 
     async def stop(self) -> None:
@@ -300,7 +300,7 @@ class Ledger:
             if batch.submits:
                 self._say_full(Reason.RECORD_FULL in result)
             self._make_room()
-            self._tending.tend()
+            self._tending.tend(busy=bool(batch.submits))
             for note in batch.notes:
                 self._fetches.recorded(note, self._courier)
                 self._tending.recorded(note)

@@ -10,7 +10,6 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,8 @@ log = logging.getLogger(__name__)
 
 LATER_SECONDS = 30.0  # how often it is looked for what may be erased now, or has become too old
 SCRUB_SECONDS = 1.0  # how often the write-ahead log is tried again while somebody reads in it
-LAG = 4096  # records that are not indexed yet: beyond it the index gets its turn however busy the ledger is
+LAG = 2048  # records that are not indexed yet: beyond it the index gets its turn however busy the ledger is
+BUSY_SECONDS = 0.2  # for which the index waits after a message
 REST_SECONDS = 10.0  # after a step that failed
 UNABLE = "the record could not take it; `mudroom status` says why"
 
@@ -63,6 +63,13 @@ class Tender:
         """An erasure was recorded."""
         self._erasing = True
 
+    def due(self, *, idle: bool) -> bool:
+        """Whether a step may have something to do: a look at numbers, from the other thread."""
+        lag = self._store.head[0] - self.indexed
+        if self._erasing or self._scrub or time.monotonic() >= self._later_due:
+            return True
+        return not self._store.short and lag > (0 if idle else LAG)
+
     def step(self, *, idle: bool) -> Done:
         """The next step. Raises StoreError."""
         now = time.monotonic()
@@ -79,7 +86,7 @@ class Tender:
         if now >= self._later_due:
             return self._look(now)
         store = self._store
-        if store.short or (not idle and store.head[0] - self.indexed < LAG):
+        if store.short or store.head[0] - self.indexed <= (0 if idle else LAG):
             return Done()
         return self._index()
 
@@ -168,15 +175,10 @@ class Tending:
         self._working = False
         self._wishes: dict[str, tuple[Channel, AskErase]] = {}  # by the note's id, until it is on disk
         self._askers: dict[int, tuple[Channel, AskErase]] = {}  # by the note's seq, until all was looked at
-        self._idle: Callable[[], bool] = lambda: True
+        self._busy = 0.0  # monotonic: until then messages come, and the index waits
         self._rest = 0.0  # monotonic: no step before it, after one that failed
         self.fault = ""
         self._stopped = False
-
-    def start(self, idle: Callable[[], bool]) -> None:
-        """``idle``: whether nobody waits for the disk."""
-        self._idle = idle
-        self.tend()
 
     def stop(self) -> None:
         """Take no further step."""
@@ -186,7 +188,7 @@ class Tending:
         """The owner's wish, to be recorded."""
         id = secrets.token_hex(16)
         self._wishes[id] = (channel, asked)
-        wish = erasing.Wish(asked.device, max(asked.before, 0))
+        wish = erasing.Wish(asked.device, min(max(asked.before, 0), erasing.FOREVER))
         return Note(erasing.KIND, id, asked.device, "", "", outgoing=msgspec.json.encode(wish))
 
     def recorded(self, note: Note) -> None:
@@ -212,11 +214,14 @@ class Tending:
         """Who asked has left; what was asked is done all the same."""
         self._askers = {seq: asker for seq, asker in self._askers.items() if asker[0] is not channel}
 
-    def tend(self) -> None:
-        """Take a step where none is under way."""
-        if not self._working and not self._stopped and time.monotonic() >= self._rest:
+    def tend(self, *, busy: bool = False) -> None:
+        """Take a step where one is due and none under way. ``busy``: messages were committed just now."""
+        now = time.monotonic()
+        if busy:
+            self._busy = now + BUSY_SECONDS
+        idle = now >= self._busy
+        if not self._working and not self._stopped and now >= self._rest and self._tender.due(idle=idle):
             self._working = True
-            idle = self._idle()
             self._writer.run(lambda: self._tender.step(idle=idle), self._done)
 
     def _done(self, result: Any) -> None:

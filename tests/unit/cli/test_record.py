@@ -24,7 +24,7 @@ from tests.unit.ledger.peers import Process, refusal, settings
 from tests.unit.ledger.test_anchors import cut
 
 QUOTAS = Quotas(10**9, 10**12, 10**9, 10**9)
-HOSTILE = '=HYPERLINK("http://203.0.113.9","\u202ekcilc")\t\x1b]0;x\x07'
+HOSTILE = '=HYPERLINK("http://203.0.113.9","\u202ekcilc")\t\x1b]0;x\x07\x7f'
 
 
 @pytest.fixture

@@ -132,13 +132,35 @@ def test_what_the_owners_rules_withheld_is_found_where_the_device_sent_it(store:
 
 
 def test_refused_messages_are_found_too_whatever_they_are(store: Store, tender: Tender) -> None:
-    bodies = (b'{"payload":{"note":"battery"}}', b"\xff\xfe", b"[" * 5000, b'"battery"', b"{" + b'"payload":{' * 4000)
+    bodies = (
+        b'{"payload":{"note":"battery"}}',
+        b"\xff\xfe",
+        b"[" * 5000,
+        b'"battery"',
+        b"{" + b'"payload":{' * 4000,
+        b'{"payload":' + b"1" * 5000 + b"}",
+    )
     store.commit(Batch(refusals=[msgspec.structs.replace(refusal(), original=body) for body in bodies]))
     for _ in range(2):
         with Reader(store.path) as reader:
             assert len(reader.search(Wanted(kind="refusal"))) == len(bodies)
             assert [record.original for record in reader.search(Wanted(kind="refusal", text="battery"))] == [bodies[0]]
         tend(tender)
+
+
+def test_one_record_that_cannot_be_read_keeps_no_other_out(store: Store, tender: Tender, monkeypatch: pytest.MonkeyPatch) -> None:
+    said(store, message(1, {"note": "kettle"}), message(2, {"note": "toaster"}))
+
+    def body(record: terms.Searched) -> Iterator[str]:
+        if b"kettle" in record.outgoing:
+            raise RuntimeError
+        return iter(["wtoaster"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(terms, "body", body)
+        tend(tender)
+    assert found(store, Wanted(text="kettle")) == [1]
+    assert found(store, Wanted(text="toaster")) == [2]
 
 
 def test_what_made_room_leaves_the_index_and_what_waits_stays_in_it(store: Store, tender: Tender) -> None:
