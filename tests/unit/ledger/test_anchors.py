@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,21 +11,12 @@ import pytest
 from gateway.ledger import anchors
 from gateway.ledger.anchors import Anchor, AnchorError
 from gateway.ledger.reader import Reader
-from gateway.ledger.space import Bounds
 from gateway.ledger.store import Batch, Quotas, Store
 from tests.unit.ledger.grown import message, said
 from tests.unit.ledger.peers import rows, submit
 from tests.unit.ledger.test_space import deliver
 
 QUOTAS = Quotas(10**9, 10**12, 10**9, 10**9)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "ledger" / "ledger.db", QUOTAS, Bounds(4 * 1024 * 1024, 0))
-    made.open()
-    yield made
-    made.close()
 
 
 def cut(store: Store, after: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ from tests.unit.ledger.test_main import run
 
 QUOTAS = Quotas(10**9, 10**12, 10**9, 10**9)
 PAGE = 4096
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "ledger" / "ledger.db", QUOTAS)
-    made.open()
-    yield made
-    made.close()
 
 
 def spoil(path: Path, seq: int) -> None:
@@ -103,8 +94,7 @@ def test_the_process_refuses_and_says_so(tmp_path: Path) -> None:
     run(work)
 
 
-def test_a_damaged_index_is_made_anew_and_stops_nothing(store: Store, tmp_path: Path) -> None:
-    tender = Tender(store, 0, tmp_path / "no-clock")
+def test_a_damaged_index_is_made_anew_and_stops_nothing(store: Store, tender: Tender) -> None:
     said(store, *(message(n, {"note": "kettle"}) for n in range(50)))
     tend(tender)
     store.step(lambda database: database.execute("UPDATE search_data SET block = zeroblob(20) WHERE id > 100"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,19 +23,6 @@ from tests.unit.ledger.test_main import run
 
 QUOTAS = Quotas(10**6, 10**12, 10**6, 10**6)
 SECRET = "kettle-in-the-attic"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "ledger" / "ledger.db", QUOTAS)
-    made.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def tender(store: Store, tmp_path: Path) -> Tender:
-    return Tender(store, 0, tmp_path / "no-clock")
 
 
 def erased(store: Store) -> list[int]:
@@ -312,3 +298,17 @@ def test_nobody_but_root_erases(tmp_path: Path) -> None:
         assert rows(made.paths.ledger, "SELECT count(*) FROM records") == [(0,)]
 
     run(work)
+
+
+def test_remains_in_the_log_are_told_while_somebody_reads_in_it(store: Store, tender: Tender) -> None:
+    said(store, message(1, {"note": SECRET}))
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT count(*) FROM records").fetchone()
+        assert not store.scrub()
+        store.commit(Batch(notes=[wish("plug")]))
+        tender.wish()
+        done = tender.step(idle=True)
+        assert (done.erasure is not None, done.scrubbed) == (True, False)
+    assert store.scrub()
+    assert SECRET.encode() not in bytes_on_disk(store.path)

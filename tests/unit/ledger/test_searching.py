@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from gateway.ledger import index, terms
 from gateway.ledger.reader import Reader
 from gateway.ledger.searching import Field, Wanted
-from gateway.ledger.space import Bounds
 from gateway.ledger.store import Batch, Quotas, Store
 from gateway.ledger.tending import Tender
 from tests.unit.ledger.grown import message, said, tend, wish
@@ -29,19 +28,6 @@ MESSAGES = (
     message(3, {"list": [1, {"a/b": True, "m~n": None}]}, type_="event"),
     message(4, {"power": 22, "note": "battery is not low, it is " + "very " * 400 + "full"}, host="other.example"),
 )  # fmt: skip
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "ledger" / "ledger.db", QUOTAS, Bounds(4 * 1024 * 1024, 0))
-    made.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def tender(store: Store, tmp_path: Path) -> Tender:
-    return Tender(store, 0, tmp_path / "no-clock")
 
 
 def found(store: Store, wanted: Wanted, limit: int = 1000) -> list[int]:
