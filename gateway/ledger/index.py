@@ -22,7 +22,8 @@ AT_ONCE = 64  # records in one step: two milliseconds
 STEP_BYTES = 1024 * 1024  # of bodies in one step
 MOST_TERMS = 256
 MORE = "more"  # instead of a hash: a record with more terms than are kept
-_KEPT = 4096  # hashes of names and places that come again
+_KEPT = 8192  # hashes that may come again
+_SHORT = 48  # characters
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Hashing:
         known = self._known.get(term)
         if known is None:
             known = blake2b(term.encode("utf-8", "surrogatepass"), digest_size=5, key=self.key).hexdigest()
-            if term[0] in "kdnhtp":
+            if len(term) <= _SHORT:
                 if len(self._known) >= _KEPT:
                     self._known.clear()
                 self._known[term] = known

@@ -120,8 +120,9 @@ class Search:
         first, last = (max(edge, upto) + 1, FOREVER) if self._ascending else (upto + 1, edge - 1)
         order = "ASC" if self._ascending else "DESC"
         for row in database.execute(
-            f"SELECT at, {terms.COLUMNS}, {self._columns} FROM records WHERE seq BETWEEN ? AND ? ORDER BY seq {order}",  # noqa: S608
-            (first, last),
+            f"SELECT at, {terms.COLUMNS}, {self._columns} FROM records"  # noqa: S608
+            f" WHERE seq BETWEEN ? AND ? AND kind = ? ORDER BY seq {order}",
+            (first, last, self._wanted.kind),
         ):
             yield self._judged(row)
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 LATER_SECONDS = 30.0  # how often it is looked for what may be erased now, or has become too old
 SCRUB_SECONDS = 1.0  # how often the write-ahead log is tried again while somebody reads in it
-LAG = 2048  # records that are not indexed yet: beyond it the index gets its turn however busy the ledger is
+LAG = 8192  # records that are not indexed yet: beyond it the index gets its turn however busy the ledger is
 BUSY_SECONDS = 0.2  # for which the index waits after a message
 REST_SECONDS = 10.0  # after a step that failed
 UNABLE = "the record could not take it; `mudroom status` says why"

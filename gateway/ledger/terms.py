@@ -17,6 +17,7 @@ KINDS = ("message", "refusal")  # what is in the index
 LOOKED_AT = ("payload", "claim")
 WORD = 64  # characters of a word that count
 _WORDS = re.compile(r"\w+")
+_NAMES = {True: "true", False: "false", None: "null"}
 _decode = msgspec.json.Decoder().decode
 
 
@@ -67,15 +68,15 @@ def value(pointer: str, found: object) -> str:
 
 def words(text: str) -> Iterator[str]:
     """The words of a text."""
-    return ("w" + found[0].casefold()[:WORD] for found in _WORDS.finditer(text))
+    return ("w" + found[:WORD] for found in _WORDS.findall(text.casefold()))
 
 
 def literal(found: object) -> str:
     """A scalar as text: 21 and 21.0 are the same, 21 and "21" are not."""
     if isinstance(found, str):
         return '"' + found
-    if isinstance(found, bool) or found is None:
-        return {True: "true", False: "false", None: "null"}[found]
+    if found is True or found is False or found is None:
+        return _NAMES[found]
     if isinstance(found, float) and found.is_integer() and abs(found) < 2**53:
         return str(int(found))
     return repr(found)
@@ -110,13 +111,13 @@ def _below(pointer: str, found: Any) -> Iterator[str]:
     waiting = [(pointer, found)]
     while waiting:
         pointer, found = waiting.pop()
-        yield place(pointer)
+        yield "p" + pointer
         if isinstance(found, dict):
             waiting += [(f"{pointer}/{_escaped(key)}", below) for key, below in found.items()]
         elif isinstance(found, list):
             waiting += [(f"{pointer}/{number}", below) for number, below in enumerate(found)]
         else:
-            yield value(pointer, found)
+            yield f"v{pointer}={literal(found)}"
             if isinstance(found, str):
                 yield from words(found)
 
