@@ -77,6 +77,7 @@ class Tender:
             log.warning("the index of the record is damaged; it is made anew")
             self._store.step(index.reset)
             self._store.index_damaged = False
+            self.indexed = 0
         if self._erasing:
             return self._erase()
         if self._scrub and now >= self._scrub_due:
