@@ -27,6 +27,7 @@ TextOption = Annotated[str, typer.Option("--text", help="Only with all these wor
 SinceOption = Annotated[
     str, typer.Option("--since", help='From then on: "2026-11-26", "2026-11-26 18:00", "7d" (m, h, d, w ago)')
 ]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many, newest first")]
 UntilOption = Annotated[str, typer.Option("--until", help="Before then; the same forms")]
 
 

@@ -11,6 +11,7 @@ from gateway.cli.filters import (
     DeviceOption,
     FieldOption,
     HostOption,
+    Limit,
     SinceOption,
     TextOption,
     TypeOption,
@@ -24,8 +25,6 @@ from gateway.ledger.reader import MessageRecord, Reader, Record
 from gateway.ledger.searching import Wanted
 from gateway.reasons import Reason
 from gateway.standard.claim import TYPE as CLAIM
-
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many, newest first")]
 
 
 def messages(  # noqa: PLR0917 # typer calls it by name
@@ -55,7 +54,7 @@ def messages(  # noqa: PLR0917 # typer calls it by name
                 ("at", "device", "type", "reason", "pointers", "detail"),
                 rows,
                 as_json,
-                empty=_none(meant, "Nothing was refused yet."),
+                empty=nothing,
             )
         else:
             nothing = _none(meant, "No message yet.")
