@@ -103,6 +103,15 @@ class Paths(Section, frozen=True, kw_only=True):
         return Path(self.state, "dhcp", "leases")
 
     @property
+    def anchors(self) -> Path:
+        return Path(self.state, "anchor", "heads")
+
+    @property
+    def clock_measured(self) -> Path:
+        """Root touches it whenever the clock was measured against time servers (gateway/box/clock.py)."""
+        return Path(self.run, "clock", "measured")
+
+    @property
     def rules(self) -> Path:
         return Path(self.policy)
 
@@ -320,6 +329,14 @@ class Ledger(Section, frozen=True, kw_only=True):
     disk_reserve: Annotated[
         int, Meta(ge=0, description="bytes of the disk that the record leaves free, whatever bytes_most says")
     ] = 256 * 1024 * 1024
+    keep_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="days (with a right clock) after which finished messages are removed; 0: none for its age",
+        ),
+    ] = 365
 
 
 class Leaks(Section, frozen=True, kw_only=True):

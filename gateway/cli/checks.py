@@ -357,14 +357,18 @@ def guards(box: Box) -> list[Finding]:
 
 
 def chain(box: Box) -> list[Finding]:
+    from gateway.ledger import anchors
     from gateway.ledger.reader import Reader
 
     path = box.config.paths.ledger
     if not os.access(path, os.R_OK):
         return [absent("chain", "only root may read the record, or there is none yet")]
+    kept = anchors.load(box.config.paths.anchors) if not os.geteuid() else []  # before the record, which goes on meanwhile
     with Reader(path) as reader:
-        found = reader.verify(newest=NEWEST_RECORDS)
-    return [doctor.chain(found.records, found.broken, found.why)]
+        found = reader.verify(newest=NEWEST_RECORDS, anchors={anchor.seq: anchor.hash for anchor in kept})
+        head, _ = reader.head()
+    anchored = doctor.anchor(kept[-1].seq if kept else 0, kept[-1].at if kept else 0, head, time.time())
+    return [doctor.chain(found.records, found.broken, found.why), anchored]
 
 
 def authority(box: Box) -> list[Finding]:

@@ -27,6 +27,7 @@ from gateway.cli import (
     manifests,
     networks,
     noticing,
+    record,
     rules,
     serve,
     settings,
@@ -59,7 +60,7 @@ app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
-app.add_typer(traffic.ledger_app, name="ledger")
+app.add_typer(record.app, name="ledger")
 app.add_typer(rules.app, name="rules")
 app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")

@@ -1,4 +1,4 @@
-"""`mudroom messages`, `mudroom drops` and `mudroom ledger …`: what was said, what was tried, is it whole?"""
+"""`mudroom messages` and `mudroom drops`: what was said, and what was tried."""
 
 from __future__ import annotations
 
@@ -8,42 +8,59 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from gateway.cli.filters import (
+    DeviceOption,
+    FieldOption,
+    HostOption,
+    Limit,
+    SinceOption,
+    TextOption,
+    TypeOption,
+    UntilOption,
+    VendorOption,
+    wanted,
+)
 from gateway.cli.output import Json, console, plain, show, when
 from gateway.cli.state import State
 from gateway.ledger.reader import MessageRecord, Reader, Record
+from gateway.ledger.searching import Wanted
 from gateway.reasons import Reason
 from gateway.standard.claim import TYPE as CLAIM
-
-DeviceOption = Annotated[str | None, typer.Option("--device", "-d", help="Only this device (id, or MAC of an unknown one)")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many, newest first")]
-
-ledger_app = typer.Typer(help="Check the record.", no_args_is_help=True)
 
 
 def messages(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
     message: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show one message whole")] = None,
     device: DeviceOption = None,
+    vendor: VendorOption = None,
+    host: HostOption = None,
+    type_: TypeOption = None,
+    field: FieldOption = None,
+    text: TextOption = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
     refused: Annotated[bool, typer.Option("--refused", help="Messages that were refused instead of those that left")] = False,
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
     """What devices said, as it left and what became of it."""
-    with _reader(context) as reader:
+    meant = wanted("refusal" if refused else "message", device, vendor, host, type_, field, text, since, until)
+    with opened(context) as reader:
         if message is not None:
             _one(reader, message, as_json)
         elif refused:
-            rows = [_refusal(record) for record in reader.refusals(limit, device=device)]
-            show(("at", "device", "type", "reason", "pointers", "detail"), rows, as_json, empty="Nothing was refused yet.")
+            nothing = _none(meant, "Nothing was refused yet.")
+            rows = [_refusal(record) for record in reader.search(meant, limit)]
+            show(("at", "device", "type", "reason", "pointers", "detail"), rows, as_json, empty=nothing)
         else:
-            rows = [_message(record) for record in reader.messages(limit, device=device)]
+            rows = [_message(reader.answered(record)) for record in reader.search(meant, limit)]
             columns = ("at", "device", "vendor", "host", "type", "state", "status", "withheld", "rules", "id")
-            show(columns, rows, as_json, empty="No message yet.")
+            show(columns, rows, as_json, empty=_none(meant, "No message yet."))
 
 
 def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = False) -> None:
     """What devices tried and could not, in words, with where they wanted to go."""
-    with _reader(context) as reader:
+    with opened(context) as reader:
         rows = _drops(reader, device)
     if not as_json:
         for row in rows:
@@ -53,30 +70,14 @@ def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = F
     show(columns, rows, as_json, empty="Nothing was dropped yet.")
 
 
-@ledger_app.command()
-def verify(context: typer.Context, as_json: Json = False) -> None:
-    """Walk the hash chain; exit code 3 where a record is missing or was changed.
-
-    Records before SINCE, MADE_ROOM of them in all, were removed to make room (ledger.bytes_most, ledger.disk_reserve).
-    """
-    with _reader(context) as reader:
-        found = reader.verify()
-    row = {
-        "records": found.records,
-        "since": found.since,
-        "made_room": found.removed,
-        "head": found.head.hex(),
-        "broken": found.broken,
-        "why": found.why,
-    }
-    show(("records", "since", "made_room", "head", "broken", "why"), [row], as_json)
-    if found.broken is not None:
-        raise typer.Exit(3)
-
-
-def _reader(context: typer.Context) -> Reader:
+def opened(context: typer.Context) -> Reader:
+    """The record, to be read."""
     state: State = context.obj
     return Reader(state.config.paths.ledger)
+
+
+def _none(meant: Wanted, otherwise: str) -> str:
+    return otherwise if meant == Wanted(meant.kind) else "Nothing that is so."
 
 
 def _one(reader: Reader, id: str, as_json: bool) -> None:

@@ -241,6 +241,26 @@ class FetchAnswer(Message, frozen=True, array_like=True):
     body: bytes
 
 
+class AskErase(Message, frozen=True, array_like=True):
+    """The owner wants what a device said to be erased from the record. Answered by exactly one Erased."""
+
+    ref: int
+    device: str
+    before: int  # ns since the epoch; 0: all up to now
+
+
+class Erased(Message, frozen=True, array_like=True):
+    """Everything was looked at once. ``error``: empty, or why it was not begun, or not ended."""
+
+    ref: int
+    note: int  # the record that says so
+    erased: int
+    removed: int  # records of the chain's first version
+    waiting: int  # messages that wait for their vendor: erased once they have ended
+    scrubbed: bool  # whether the write-ahead log holds nothing of it any more; else it is emptied as soon as no reader is in it
+    error: str
+
+
 class Told(Message, frozen=True, array_like=True):
     """Something that the owner did and the record must show. Answered by exactly one Heard."""
 

@@ -24,6 +24,7 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import (
+    AskErase,
     AskFetch,
     AskInbox,
     AskStatus,
@@ -49,6 +50,7 @@ from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Sc
 from gateway.ledger.space import Bounds
 from gateway.ledger.store import MOST_DELAY_MS, Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
 from gateway.ledger.telling import Tellings
+from gateway.ledger.tending import Tending
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
@@ -69,13 +71,13 @@ UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed 
 
 FromDoor = Submit | Refused | Attempt | Handout | HandedOut | AskInbox | EntryRefused
 FromCourier = Delivered | Deferred | Fetched | Polled
-Incoming = FromDoor | FromCourier | Counters | AskFetch | Told | AskStatus
+Incoming = FromDoor | FromCourier | Counters | AskFetch | AskErase | Told | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt, Handout, HandedOut, AskInbox, EntryRefused),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched, Polled),
-    "root": (Submit, Refused, Attempt, Counters, AskFetch, Told, AskStatus),  # steering runs as root
+    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskErase, Told, AskStatus),  # steering runs as root
 }
 
 
@@ -124,6 +126,7 @@ class Ledger:
         self._flight_seconds = turns * (config.courier.connect_seconds + config.courier.answer_seconds) + SPARE_SECONDS
         self._pending = Pending()
         self._fetches = Fetches()
+        self._tending = Tending(self._writer, store, config.ledger.keep_days, config.paths.clock_measured)
         self._tellings = Tellings()
         self._handouts = Handouts()
         self._inbox = Inbox(
@@ -162,11 +165,13 @@ class Ledger:
         self._hold_delayed(delayed)
         self._writer.start()
         self._inbox.start()
+        self._tending.tend()
         self._arm(IDLE_SWEEP_SECONDS)
 
     async def stop(self) -> None:
         """Commit what came, tell who waits, end."""
         self._inbox.stop()
+        self._tending.stop()
         self._flush()
         await self._idle.wait()
         for timer in (self._timer, self._release):
@@ -202,6 +207,7 @@ class Ledger:
     def _lost(self, channel: Channel) -> None:
         self._doors.discard(channel)
         self._fetches.gone(channel)
+        self._tending.gone(channel)
         self._tellings.gone(channel)
         self._handouts.gone(channel)
         if channel is self._courier:
@@ -218,7 +224,7 @@ class Ledger:
             if flight is None or not flight.answered:
                 self._accept(id)
 
-    def _receive(self, channel: Channel, message: Any) -> None:
+    def _receive(self, channel: Channel, message: Any) -> None:  # noqa: PLR0915  # a case for each message
         role = self._roles.get(channel.uid, "")
         if not isinstance(message, ALLOWED.get(role, ())):
             log.error("uid %d (%s) sent a %s, which is not for it; cut off", channel.uid, role, type(message).__name__)
@@ -252,6 +258,8 @@ class Ledger:
                     self._deferred(message)
             case AskFetch():
                 self._note(self._fetches.ask(channel, message))
+            case AskErase():
+                self._note(self._tending.ask(channel, message))
             case Told():
                 self._note(self._tellings.hear(channel, message))
             case Fetched():
@@ -338,8 +346,10 @@ class Ledger:
             if batch.submits:
                 self._say_full(Reason.RECORD_FULL in result)
             self._make_room()
+            self._tending.tend(busy=bool(batch.submits))
             for note in batch.notes:
                 self._fetches.recorded(note, self._courier)
+                self._tending.recorded(note)
                 self._tellings.recorded(note)
                 self._handouts.recorded(note)
             for work in batch.mail:
@@ -435,6 +445,7 @@ class Ledger:
             channel.send(answers.refused(submit.ref, Reason.LEDGER_UNAVAILABLE))
         for note in pending.batch.notes:
             self._fetches.not_recorded(note)
+            self._tending.not_recorded(note)
             self._tellings.not_recorded(note)
             self._handouts.not_recorded(note)
         for work in pending.batch.mail:
@@ -587,6 +598,8 @@ class Ledger:
         self._call_back_lost_flights(now)
         if self.full:
             self._make_room()
+        if not self.fault:
+            self._tending.tend()
         batch = self._pending.batch
         if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
             self._flush()
@@ -658,16 +671,20 @@ class Ledger:
         facts["removed to make room"] = str(self._store.removed)
         facts["waiting"] = str(sum(host.queued for host in schedule.hosts.values()))
         facts["at the courier"] = str(len(schedule.flights))
+        facts |= self._tending.facts()
         if over := sorted(device for device, day in self._over.items() if day == self._store.day):
             facts["leak budget spent"] = ", ".join(over[:16]) + (", …" if len(over) > 16 else "")
+        seq, digest = self._store.head
+        facts["head"] = f"{seq} {digest.hex()}"
         facts |= {name: str(number) for name, number in self._inbox.counts.items()}
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
-        if self.fault:
-            facts["fault"] = self.fault
+        fault = self.fault or self._store.damaged
+        if fault:
+            facts["fault"] = fault
         elif self.full:
             facts["fault"] = "the record is full of messages that wait for their vendors; new ones are refused"
-        return Status("ledger", not self.fault and not self.full, facts)
+        return Status("ledger", not fault and not self.full, facts)
 
 
 def roles() -> dict[int, str]:
@@ -688,10 +705,11 @@ async def serve(config: Config, stop: asyncio.Event, known: Callable[[], dict[in
         path = config.paths.socket("ledger")
         path.parent.mkdir(parents=True, exist_ok=True)
         server = await ipc.serve(path, ledger.channel, uids)
-        log.info("recording to %s, last record %d", store.path, store.head[0])
+        log.info("recording to %s, last record %d, hash %s", store.path, store.head[0], store.head[1].hex())
         service.ready("recording")
         await stop.wait()
         server.close()
         await ledger.stop()
+        log.info("ends with record %d, hash %s", store.head[0], store.head[1].hex())  # the journal is not the ledger's to rewrite
     finally:
         store.close()

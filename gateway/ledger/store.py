@@ -24,8 +24,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Refused, Submit
-from gateway.ledger import leaks, mailbox, space
-from gateway.ledger.chain import GENESIS, Fields, link
+from gateway.ledger import erasing, index, leaks, mailbox, space
+from gateway.ledger.chain import FIELDS, GENESIS, SALT_BYTES, Fields, commitment, link_commitment
 from gateway.ledger.migrations import migrate
 from gateway.reasons import Reason
 
@@ -38,11 +38,15 @@ MOST_RULES = 65_536  # characters of what the owner's rules decided in one messa
 MOST_DELAY_MS = 86_400_000  # gateway.policy.rule.MAX_DELAY
 ATTEMPTS_KEPT = 10_000  # rows of attempts that no want of room takes before their time
 LOOK_SECONDS = 1.0  # how old the knowledge of the disk's free space may be
+BUSY_MS = 5000  # how long somebody else may hold the file
 UNBOUNDED = space.Bounds(2**62, 0)
 _DAY = 86_400 * 10**9
 _MAX_INT = 2**63 - 1  # SQLite's integers
 
-_RECORD = "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_RECORD = (
+    f"INSERT INTO records ({', '.join(FIELDS)}, previous, hash, salt, commitment, bits)"  # noqa: S608
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
 
 AttemptKey = tuple[str, int, str, str, int, str]  # device, reason, protocol, destination, port, layer
 
@@ -193,6 +197,7 @@ class Store:
         self._file = (0, 0)
         self._seq = 0
         self._head = GENESIS
+        self._tip = (0, GENESIS)
         self._day = -1
         self._usage: dict[str, _Usage] = {}
         self._queued: dict[str, int] = {}
@@ -204,14 +209,28 @@ class Store:
         self._look_due = 0.0  # monotonic
         self._settled = 0  # nothing up to this seq can be removed
         self.removed = 0  # records, in this run
+        self.damaged = ""  # why nothing is written into this file any more
+        self.index_damaged = False  # search's index alone: it can be made anew
 
     def open(self) -> None:
         """Open the file, making and migrating it where needed. Raises StoreError or MigrationError."""
         try:
             self._open()
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}; check the disk's space and health") from error
+            raise self._failed(error, "; check the disk's space and health") from error
+
+    def _failed(self, error: Exception, remedy: str = "") -> StoreError:
+        """What to raise. A fresh connection reads the truth from the file; ``open`` runs at the next call."""
+        self.close()
+        code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
+        if code == sqlite3.SQLITE_CORRUPT_VTAB:
+            self.index_damaged = True
+        elif code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            # For good, until somebody has looked: a page that only readers meet would be met again and again, and what is
+            # recorded in between might be lost with it.
+            self.damaged = f"{self.path}: {error}: the file is damaged, and takes nothing more; restore it from a backup"
+            return StoreError(self.damaged)
+        return StoreError(f"{self.path}: {error}{remedy}")
 
     def close(self) -> None:
         """Close the file; harmless when closed."""
@@ -227,14 +246,15 @@ class Store:
         # made here, so that it is 0600 from its first moment; SQLite gives -wal and -shm the same mode
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         self.path.chmod(0o600)
-        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
         self._database = database
         found = self.path.stat()
         self._file = (found.st_dev, found.st_ino)
         (mode,) = database.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":  # said, not raised, by SQLite
             raise OSError(f"the file system has no shared memory for a write-ahead log (journal mode {mode})")
-        for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
+        # secure_delete: what is erased or removed is overwritten in its page, not left there until the page is used again
+        for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "secure_delete=ON"):
             database.execute(f"PRAGMA {pragma}")
         migrate(database)
         self._load()
@@ -243,7 +263,7 @@ class Store:
         """Read what is kept in memory."""
         database = self._db
         row = database.execute("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1").fetchone()
-        self._seq, self._head = row or (0, GENESIS)
+        self._tip = self._seq, self._head = row or (0, GENESIS)
         self._day = -1
         self._usage = {}
         self._queued = dict(database.execute("SELECT device, count(*) FROM outbox GROUP BY device"))
@@ -267,8 +287,8 @@ class Store:
 
     @property
     def head(self) -> tuple[int, bytes]:
-        """The last committed record's seq and hash."""
-        return self._seq, self._head
+        """The last committed record's seq and hash: of one moment, whichever thread asks."""
+        return self._tip
 
     @property
     def day(self) -> int:
@@ -302,8 +322,7 @@ class Store:
             removed = self._remove(database)
             self._look()
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         return removed and self._room < 2 * self._mark
 
     def _look(self) -> None:
@@ -317,6 +336,7 @@ class Store:
         database.execute("BEGIN IMMEDIATE")
         try:
             step = space.remove(database, self._settled, self._seq)
+            index.forget(database, step.runs)
             more = step.looked < self._seq
             # Attempts go with the records of their time; where no record is left to go, the oldest of them, if they are many.
             many = sum(self._attempt_rows.values()) > ATTEMPTS_KEPT
@@ -340,6 +360,58 @@ class Store:
             self._look()
             while self._room < needed and self._remove(database):
                 self._look()
+
+    # --- work beside commits ---
+
+    def step[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """One short transaction of ``work``, which must not write records. Raises StoreError, and nothing was changed."""
+        if self.damaged:
+            raise StoreError(self.damaged)
+        try:
+            database = self._db
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                done = work(database)
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+        return done
+
+    def look[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``read`` finds in the open file, which it must not change. Raises StoreError."""
+        return self._read(read)
+
+    def scrub(self) -> bool:
+        """Empty the write-ahead log; False where somebody reads in it, or it cannot be done now.
+
+        What was overwritten in the file may stand in it until then.
+        """
+        try:
+            database = self._db
+            database.execute("PRAGMA busy_timeout=0")
+            try:
+                (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                database.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+        return not busy
+
+    def recount(self) -> None:
+        """Count anew what an erasure removed from. Raises StoreError."""
+        rows = self._read(lambda db: db.execute("SELECT device, count(*) FROM attempts GROUP BY device").fetchall())
+        self._attempt_rows = dict(rows)
+        self._settled = 0
+
+    @property
+    def first_day_needed(self) -> int:
+        """The first day whose sums are still needed, for quotas or for leak budgets."""
+        today = self._clock() // _DAY
+        return min(today, self._days.day) if self._days.day >= 0 else today
 
     # --- writing ---
 
@@ -366,6 +438,8 @@ class Store:
         return results
 
     def _commit(self, batch: Batch) -> list[int | Reason]:
+        if self.damaged:
+            raise StoreError(self.damaged)
         database = self._db
         try:
             found = os.stat(self._name)  # noqa: PTH116  # pathlib's costs three times as much, and this is every commit
@@ -385,14 +459,13 @@ class Store:
             for work in batch.mail:
                 work.write(database, _Scribe(self, draft))
             self._write(database, draft, batch)
+            erasing.begin(database, zip(batch.notes, noted, strict=True))
             database.execute("COMMIT")
         except (OSError, sqlite3.OperationalError, sqlite3.InternalError) as error:
-            self.close()  # a fresh connection reads the truth from the file; open() runs at the next call
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # "database disk image is malformed", "file is not a database"
-                self.close()
-                raise StoreError(f"{self.path}: {error}; restore it from a backup") from error
+                raise self._failed(error) from error
             database.execute("ROLLBACK")
             raise
         except BaseException:
@@ -400,6 +473,7 @@ class Store:
                 database.execute("ROLLBACK")
             raise
         self._seq, self._head, self._room = draft.seq, draft.head, draft.room
+        self._tip = (draft.seq, draft.head)
         for note, seq in zip(batch.notes, noted, strict=True):
             note.seq = seq
         for answer in batch.answers:
@@ -441,11 +515,13 @@ class Store:
         for counter, (packets, size) in batch.counters.items():
             self._counter(database, draft, counter, packets, size)
 
-    def _chain(self, draft: _Draft, *fields: object) -> int:
+    def _chain(self, draft: _Draft, *fields: object, bits: int = 0) -> int:
         seq = draft.seq + 1
         whole: Fields = (seq, *fields)  # type: ignore[assignment]
-        digest = link(draft.head, whole)
-        draft.records.append((*whole, draft.head, digest))
+        salt = os.urandom(SALT_BYTES)
+        committed = commitment(salt, whole, bits)
+        digest = link_commitment(draft.head, seq, whole[1], whole[8], committed)
+        draft.records.append((*whole, draft.head, digest, salt, committed, bits))
         draft.seq, draft.head = seq, digest
         return seq
 
@@ -478,7 +554,7 @@ class Store:
             return Reason.LEAK_BUDGET
         seq = self._chain(
             draft, "message", submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.received, draft.at,
-            submit.original, submit.outgoing, 0, -1, submit.rules, _pointers(submit.withheld),
+            submit.original, submit.outgoing, 0, -1, submit.rules, _pointers(submit.withheld), bits=submit.bits,
         )  # fmt: skip
         next_at = min(submit.received + submit.delay_ms * 1_000_000, _MAX_INT) if submit.delay_ms else 0
         draft.outbox.append((submit.host, seq, submit.id, submit.device, draft.at, next_at))
@@ -504,6 +580,7 @@ class Store:
         self._chain(
             draft, "answer", answer.id, answer.device, answer.vendor, answer.host, answer.type, draft.at, draft.at,
             answer.original, answer.outgoing, answer.status, answer.reason, answer.detail, "",
+            bits=min(max(answer.bits, 0), leaks.MOST_ANSWER),
         )  # fmt: skip
         draft.queued[answer.device] = draft.queued.get(answer.device, 0) - 1
         draft.room -= space.cost(len(answer.original) + len(answer.outgoing))  # never refused: it lets a message go
@@ -594,10 +671,6 @@ class Store:
 
     # --- reading back ---
 
-    def look[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``read`` finds in the open file, which it must not change. Raises StoreError."""
-        return self._read(read)
-
     def hosts(self) -> dict[str, int]:
         """How many committed messages wait, by host. Raises StoreError."""
         return self._read(lambda db: dict(db.execute("SELECT host, count(*) FROM outbox GROUP BY host")))
@@ -646,8 +719,7 @@ class Store:
         try:
             return read(self._db)
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
 
 
 @dataclass(slots=True)

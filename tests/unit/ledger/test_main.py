@@ -470,7 +470,7 @@ def test_a_full_disk_refuses_everything_and_an_emptier_one_records_again(tmp_pat
     made = settings(tmp_path, ledger={"disk_reserve": 0})
     disk = made.paths.ledger.parent
     disk.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=720k,mode=0700", "ledger-t-disk", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k,mode=0700", "ledger-t-disk", disk], check=True)
     try:
         process = Process(tmp_path)
         try:
@@ -496,7 +496,9 @@ async def _fill_and_free(socket: Path, disk: Path) -> None:
         if outcome.kind == "accepted":
             acknowledged.add(f"m-{number:08d}")
         assert number < 1000
-    assert (outcome.kind, outcome.status, outcome.reason) == ("refused", 503, Reason.LEDGER_UNAVAILABLE.code)
+    assert (outcome.kind, outcome.status) == ("refused", 503)
+    # by the disk itself, or by the last look at it: on a disk so small it is a matter of a page which comes first
+    assert outcome.reason in (Reason.LEDGER_UNAVAILABLE.code, Reason.RECORD_FULL.code)
     root.send(AskStatus())
     status = await root.get()
     assert not status.ready

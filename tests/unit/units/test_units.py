@@ -10,7 +10,7 @@ from gateway import service
 from gateway.network.plan import PRIORITY_BLACKHOLE
 from tests.unit.units.reading import EVERYTHING, FILES, SERVICES, SOCKETS, UNITS, Unit, read, seconds
 
-BY_TIMER = {"mudroom-clock-keep.service"}
+BY_TIMER = {"mudroom-clock-keep.service", "mudroom-anchor.service"}
 ONE_SHOT = BY_TIMER | {"mudroom-closed.service", "mudroom-setup.service", "mudroom-network.service", "mudroom-clock.service"}
 DAEMONS = set(SERVICES) - ONE_SHOT
 DNSMASQ = {"mudroom-dhcp.service", "mudroom-lan.service"}
@@ -32,8 +32,8 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
     assert set(SERVICES) == {
         f"mudroom-{name}.service"
         for name in (
-            "closed", "setup", "network", "clock", "clock-keep", "steering", "signer", "ledger", "courier", "names", "door@",
-            "enrolment", "dhcp", "lan", "console@",
+            "closed", "setup", "network", "clock", "clock-keep", "anchor", "steering", "signer", "ledger", "courier", "names",
+            "door@", "enrolment", "dhcp", "lan", "console@",
         )
     }  # fmt: skip
     assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier")}
