@@ -22,6 +22,7 @@ from gateway.cli import (
     leaks,
     manifests,
     networks,
+    passwords,
     serve,
     settings,
     status,
@@ -52,6 +53,7 @@ app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")
 app.add_typer(settings.app, name="config")
+app.add_typer(passwords.app, name="password")
 app.add_typer(serve.app, name="serve")
 
 

@@ -27,6 +27,7 @@ from gateway.ipc.messages import (
     AskStatus,
     Attempt,
     Counters,
+    Deed,
     Deferred,
     Deliver,
     Delivered,
@@ -36,6 +37,7 @@ from gateway.ipc.messages import (
     Submit,
 )
 from gateway.ledger import answers
+from gateway.ledger.deeds import Deeds
 from gateway.ledger.fetching import Fetches
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
@@ -57,13 +59,13 @@ SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
 COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
-Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | Fetched | AskFetch | AskStatus
+Incoming = Submit | Refused | Attempt | Counters | Delivered | Deferred | Fetched | AskFetch | Deed | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched),
-    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskStatus),  # steering runs as root
+    "root": (Submit, Refused, Attempt, Counters, AskFetch, Deed, AskStatus),  # steering runs as root
 }
 
 
@@ -112,6 +114,7 @@ class Ledger:
         self._flight_seconds = turns * (config.courier.connect_seconds + config.courier.answer_seconds) + SPARE_SECONDS
         self._pending = Pending()
         self._fetches = Fetches()
+        self._deeds = Deeds()
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
         self._courier: Channel | None = None
@@ -222,6 +225,8 @@ class Ledger:
                     self._deferred(message)
             case AskFetch():
                 self._note(self._fetches.ask(channel, message))
+            case Deed():
+                self._note(self._deeds.ask(channel, message))
             case Fetched():
                 if channel is self._courier:
                     self._note(self._fetches.came(message))
@@ -294,6 +299,7 @@ class Ledger:
             self._make_room()
             for note in batch.notes:
                 self._fetches.recorded(note, self._courier)
+                self._deeds.recorded(note)
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -370,6 +376,7 @@ class Ledger:
             channel.send(answers.refused(submit.ref, Reason.LEDGER_UNAVAILABLE))
         for note in pending.batch.notes:
             self._fetches.not_recorded(note)
+            self._deeds.not_recorded(note)
         now = time.monotonic()
         for flight, _ in pending.flights:
             if self._schedule.flights.get(flight.id) is flight:
