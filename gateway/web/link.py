@@ -43,6 +43,7 @@ class Link:
         self._channel: Channel | None = None
         self._connecting = asyncio.Lock()
         self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._on: dict[int, Channel] = {}  # which link carries a question: another one's end is none of its business
         self._last = 0
 
     async def ask[T: msgspec.Struct](self, question: msgspec.Struct, answer: type[T]) -> T:
@@ -54,7 +55,8 @@ class Link:
         future = self._asked[ref] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._seconds):
-                (await self._open()).send(msgspec.structs.replace(question, ref=ref))
+                channel = self._on[ref] = await self._open()
+                channel.send(msgspec.structs.replace(question, ref=ref))
                 found = await future
         except TimeoutError:
             raise NoSteward(f"no answer within {self._seconds:.0f} s") from None
@@ -62,6 +64,7 @@ class Link:
             raise NoSteward(str(error)) from error
         finally:
             self._asked.pop(ref, None)
+            self._on.pop(ref, None)
         if isinstance(found, Refusal):
             raise Refused(found.why)
         if not isinstance(found, answer):
@@ -82,8 +85,8 @@ class Link:
     def _lost(self, channel: Channel) -> None:
         if self._channel is channel:
             self._channel = None
-        for future in self._asked.values():
-            if not future.done():
+        for ref, future in self._asked.items():
+            if self._on.get(ref) is channel and not future.done():
                 future.set_exception(ConnectionResetError("the link broke"))
 
     def _receive(self, _channel: Channel, message: Any) -> None:

@@ -86,7 +86,7 @@ def leaves(
 
 
 def telling(schema: Schema | None, payload: Any) -> list[tuple[str, str]]:
-    """A payload's titles and words, what tells most first: what must be there before what may, measures before texts and times."""
+    """A payload's titles and words, what tells most first: what must be there, measures, then texts and times."""
     if schema is None or not isinstance(payload, dict):
         return [(title, text) for _, title, text in leaves(schema, payload)]
     known = dict(schema.properties)
@@ -102,7 +102,10 @@ def telling(schema: Schema | None, payload: Any) -> list[tuple[str, str]]:
 
 def sheet(schema: Schema | None, before: Any, after: Any, withheld: tuple[str, ...] = ()) -> tuple[list[Line], int]:
     """Before and after, field by field, and how many lines are beyond the bound. ``withheld``: pointers into the payload."""
-    sent, left = ({pointer: (title, words) for pointer, title, words in leaves(schema, tree)} for tree in (before, after))
+    sent, left = (
+        {pointer: (title, words) for pointer, title, words in leaves(schema, tree)} if tree != {} else {}
+        for tree in (before, after)
+    )
     lines = []
     for pointer in (*left, *(p for p in sent if p not in left)):
         title = (left.get(pointer) or sent[pointer])[0]
