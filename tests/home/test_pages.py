@@ -217,8 +217,8 @@ def test_without_javascript_everything_is_still_shown(here: Here, owner: Browser
     try:
         bare.add_cookies(owner.cookies())  # type: ignore[arg-type]
         page = bare.new_page()
-        for path, words in (("/", "Device 1"), ("/devices/device-1", "Power reading"), ("/attempts", "Attempts"), ("/leaks", "bits"),
-                            ("/newcomers", "Newcomers")):  # fmt: skip
+        shown = {"/": "Device 1", "/devices/device-1": "Power reading", "/attempts": "Attempts", "/leaks": "bits"}
+        for path, words in (*shown.items(), ("/newcomers", "Newcomers")):
             page.goto(URL + path)
             expect(page.locator("main")).to_contain_text(words)
     finally:

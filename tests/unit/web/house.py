@@ -110,6 +110,7 @@ class House:
     port: int
     registry: RegistryFile
     told: list[tuple[str, ...]]  # what DHCP was told
+    link: Link  # the pages' own, to the steward
 
     def browser(self, address: str = "127.0.0.1") -> Browser:
         return Browser(self.port, address)
@@ -134,7 +135,9 @@ class House:
         assert (await browser.post("/login", {"password": HOUSEHOLD})).status == 303
         return browser
 
-    async def say(self, payload: dict[str, Any], id: str = "m-1", device: str = "plug", **outgoing: Any) -> None:
+    async def say(
+        self, payload: dict[str, Any], id: str = "m-1", device: str = "plug", left: dict[str, Any] | None = None
+    ) -> None:
         """A device's message on record, with no vendor in sight."""
         original = {
             "ce": 1,
@@ -142,11 +145,11 @@ class House:
             "vendor": {"name": "Acme", "hosts": ["api.acme.example"]},
             "payload": payload,
         }
-        left = original | {"id": id, "withheld": [], **outgoing}
+        outgoing = original | {"id": id, "withheld": [], **(left or {})}
         door = await connect(self.config.paths.socket("ledger"), "door")
         door.send(
             Submit(1, id, device, "Acme", "api.acme.example", "power-reading", time.time_ns(), json.dumps(original).encode(),
-                   json.dumps(left).encode(), 0, 10, 10**9, 1000)
+                   json.dumps(outgoing).encode(), 0, 10, 10**9, 1000)
         )  # fmt: skip
         await door.get()
         await door.close()
@@ -186,7 +189,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
         try:
             while not config.paths.socket("steward").exists():  # noqa: ASYNC110 # a file has no event
                 await asyncio.sleep(0.005)
-            yield House(config, sock.getsockname()[1], registry, told)
+            yield House(config, sock.getsockname()[1], registry, told, link)
         finally:
             pages.should_exit = True
             stop.set()
