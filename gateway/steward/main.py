@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Steward:
         self._passwords = Passwords(self._state)
         self._registry = RegistryFile(config.paths.registry)
         self._book = Book(config.paths.ledger)
+        self._reading = ThreadPoolExecutor(1, "record")  # SQLite's one thread: a long look holds up no login
         self._tasks: set[asyncio.Task[None]] = set()
         self._hashing = asyncio.Lock()  # one at a time: each takes 19 MiB
         self._deciding = asyncio.Lock()
@@ -98,7 +100,8 @@ class Steward:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for link in list(self.open):
             link.close()
-        self._book.close()
+        await asyncio.get_running_loop().run_in_executor(self._reading, self._book.close)
+        self._reading.shutdown()
 
     def _receive(self, link: Channel, message: Any) -> None:
         if len(self._tasks) >= MOST_AT_ONCE:
@@ -132,9 +135,16 @@ class Steward:
         role = self.sessions.find(message.token, self._passwords.marks(), touch=not isinstance(message, AskNews))
         if not role:
             return Refusal(message.ref, "session")
-        return await self._decide(message, role) if isinstance(message, Decide) else self._told(message)
+        match message:
+            case Decide():
+                return await self._decide(message, role)
+            case Leave():
+                self.sessions.end(message.token)
+                return Done(message.ref, "")
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._told, message)
 
     def _told(self, message: Any) -> Any:
+        """In the record's thread."""
         ref = message.ref
         match message:
             case AskNews():
@@ -149,9 +159,6 @@ class Steward:
                 return Counts(ref, self._book.tried(message.device), self._book.spent(message.device), newest)
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
-            case Leave():
-                self.sessions.end(message.token)
-                return Done(ref, "")
         raise ValueError(f"nobody answers {type(message).__name__}")
 
     # --- the way in ---

@@ -9,16 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.lasting import sync_folder
 
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
 ROLES = ("owner", "household")
 LEAST, MOST = 10, 256  # characters
 # RFC 9106 section 4 has 64 MiB for three passes; the box has little memory to spare, so 19 MiB, as OWASP's sheet allows.
 PASSES, KIBIBYTES, LANES = 3, 19_456, 1
+M_MMAP_THRESHOLD = -3  # malloc.h
 # What stands in for a password that is not set: nobody knows one that gives this hash.
 NOBODY = "$argon2id$v=19$m=19456,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
@@ -47,10 +53,9 @@ class Passwords:
 
     def role(self, said: str) -> str:
         """Whose password it is; empty where nobody's. Slow on purpose. Raises OSError and ValueError."""
-        import argon2
         from argon2.exceptions import InvalidHashError, VerificationError
 
-        hasher = argon2.PasswordHasher(PASSES, KIBIBYTES, LANES)
+        hasher = _hasher()
         kept = self._read()
         found = ""
         for role in ROLES:
@@ -60,20 +65,16 @@ class Passwords:
                 continue
             if getattr(kept, role) and not found:
                 found = role
-        _give_back()
         return found
 
     def put(self, role: str, said: str) -> None:
         """Set a role's password; empty: it has none. Raises PasswordError and OSError."""
         text = ""
         if said:
-            import argon2
-
             check(said)
             if self.role(said) not in ("", role):
                 raise PasswordError("the owner's and the household's password must be two different ones; choose another")
-            text = argon2.PasswordHasher(PASSES, KIBIBYTES, LANES).hash(said)
-            _give_back()
+            text = _hasher().hash(said)
         self._write(msgspec.structs.replace(self._read(), **{role: text}))
 
     def _read(self) -> Kept:
@@ -103,11 +104,16 @@ class Passwords:
         sync_folder(self._file.parent)
 
 
-def _give_back() -> None:
-    """What a hash took is the box's again: the C library would keep it for the next one, tomorrow."""
+@cache
+def _hasher() -> PasswordHasher:
+    """argon2id; what a hash takes goes back to the box at once."""
     import ctypes
 
-    ctypes.CDLL(None).malloc_trim(0)
+    from argon2 import PasswordHasher
+
+    # mallopt(3): else the C library learns to keep 19 MiB for the next hash, which may come tomorrow
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
+    return PasswordHasher(PASSES, KIBIBYTES, LANES)
 
 
 def check(said: str) -> None:

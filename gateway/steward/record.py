@@ -6,7 +6,6 @@ that was not asked for by device, id or number.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from gateway.ledger.tried import tried
 MOST_BODY = 65_536  # bytes of a message in a list; what is longer is opened alone
 MOST_LIST = 2 * 1024 * 1024  # bytes of all of them
 MOST_TEXT = 1024 * 1024  # bytes of each text of one message: three of them fit into a frame
-MOST_TRIED, MOST_PLACES = 512, 8
+MOST_TRIED, MOST_PLACES = 256, 8
+MOST_WORD = 256  # characters of a vendor, a host, a type: a door wrote them
 MOST_SPENT = 2048
 LOOKED_AT = 400  # newest messages in which each device's last is looked for
 DAYS = 7
@@ -83,7 +83,7 @@ class Book:
         return tuple(
             Tried(
                 row.device[:64], row.reason.label, row.count, row.first, row.last,
-                tuple((p.protocol[:32], p.destination[:256], p.port, p.count) for p in row.places[:MOST_PLACES]),
+                tuple((p.protocol[:32], p.destination[:128], p.port, p.count) for p in row.places[:MOST_PLACES]),
             )
             for row in rows[:MOST_TRIED]
         )  # fmt: skip
@@ -109,10 +109,6 @@ class Book:
         """What the owner decided."""
         return tuple(DeedRow(row.at, row.device, row.type, row.host, row.detail) for row in self.reader.deeds(limit))
 
-    def __del__(self) -> None:
-        with contextlib.suppress(Exception):
-            self.close()
-
 
 def _row(found: MessageRecord, body: bytes | None = None) -> MessageRow:
     message = found.message
@@ -121,25 +117,21 @@ def _row(found: MessageRecord, body: bytes | None = None) -> MessageRow:
         shown = b""
     detail = found.answer.detail if found.answer else ""
     return MessageRow(
-        message.id,
-        message.received,
-        message.device,
-        message.vendor,
-        message.host,
-        message.type,
-        found.state,
-        shown,
-        detail[:1024],
-    )
+        message.id[:MOST_WORD], message.received, *_names(message), found.state, shown, detail[:1024],
+    )  # fmt: skip
 
 
 def _refused(record: Record) -> MessageRow:
     shown = record.original if len(record.original) <= MOST_BODY else b""
     label = record.reason.label if record.reason else ""
     return MessageRow(
-        "", record.received, record.device, record.vendor, record.host, record.type, label, shown,
+        "", record.received, *_names(record), label, shown,
         record.detail[:1024], tuple(pointer[:256] for pointer in record.pointers[:16]),
     )  # fmt: skip
+
+
+def _names(record: Record) -> tuple[str, str, str, str]:
+    return record.device[:64], record.vendor[:MOST_WORD], record.host[:MOST_WORD], record.type[:MOST_WORD]
 
 
 def _bounded(rows: list[MessageRow]) -> tuple[MessageRow, ...]:

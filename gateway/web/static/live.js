@@ -20,7 +20,9 @@
     planned = 0;
     if (busy()) { plan(LEAST); return; }
     last = Date.now();
-    document.querySelectorAll("[data-live]").forEach(function (part) { window.htmx.trigger(part, "news"); });
+    document.querySelectorAll("[data-live]").forEach(function (part) {
+      if (!part.querySelector("details[open]")) window.htmx.trigger(part, "news"); // nor what somebody is reading
+    });
   }
 
   function plan(wait) { if (!planned) planned = window.setTimeout(refresh, wait); }
