@@ -25,6 +25,7 @@ KINDS = {
     "quarantined": "may do nothing at all",
 }
 FIELDS_ON_CARD = 4
+NOISE = ("extension-header", "multicast", "ethertype")  # what every network stack says by itself: last on a card
 DAY = 86_400 * 10**9
 
 
@@ -48,7 +49,7 @@ def devices(config: Config, home: Home, counts: Counts) -> list[dict[str, Any]]:
     cards = []
     for device in home.registry.devices:
         row = newest.get(device.id)
-        tried = _tried_by(counts, device)
+        tried = sorted(_tried_by(counts, device), key=lambda each: each.reason in NOISE)
         seen = max([row.at if row else 0, *(each.last for each in tried)])
         card = about(config, home, device) | {
             "seen": seen,
@@ -96,7 +97,7 @@ def said(home: Home, device: Device | None, row: MessageRow) -> dict[str, Any]:
     declared, schema = schema_of(home, device, row.type)
     envelope = words.opened(row.body) if row.body else None
     payload = envelope.get("payload", envelope.get("claim")) if isinstance(envelope, dict) else None
-    found = words.telling(schema, payload) if payload is not None else []
+    found = list(words.leaves(schema, payload)) if payload else []
     withheld = words.withheld_of(envelope)
     return {
         "id": row.id,
@@ -107,7 +108,7 @@ def said(home: Home, device: Device | None, row: MessageRow) -> dict[str, Any]:
         "host": row.host,
         "state": row.state,
         "state_words": state(row.state),
-        "fields": [{"title": title, "value": words.cut(text, 80)} for title, text in found[:FIELDS_ON_CARD]],
+        "fields": [{"title": title, "value": words.cut(text, 80)} for _, title, text in found[:FIELDS_ON_CARD]],
         "more": max(len(found) - FIELDS_ON_CARD, 0),
         "withheld": [pointer.lstrip("/") for pointer in withheld],
     }

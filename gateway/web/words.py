@@ -58,7 +58,7 @@ def _number(found: int | float) -> str:
     if isinstance(found, int):
         return f"{found:,}" if abs(found) < 10**15 else f"{found:.3e}" if abs(found) < 10**300 else "a very large number"
     text = repr(found)
-    return text.removesuffix(".0") if "e" not in text else text
+    return text if "e" in text else f"{found:,}".removesuffix(".0")
 
 
 def cut(text: str, most: int) -> str:
@@ -72,8 +72,7 @@ def leaves(
     """Every value of a payload: pointer, title, words. An empty group or list is a value, too."""
     if isinstance(found, dict) and found and depth < MOST_DEPTH:
         known = dict(schema.properties) if schema is not None and schema.type == "object" else {}
-        # in the order of the declaration, then what it does not know
-        for name in (*(n for n in known if n in found), *(n for n in found if n not in known)):
+        for name in _telling(schema if known else None, found):
             inner = known.get(name)
             own = plain(inner.title) if inner is not None and inner.title else cut(plain(name), 64)
             yield from leaves(inner, found[name], f"{pointer}/{token(name)}", f"{title}: {own}" if title else own, depth + 1)
@@ -85,19 +84,16 @@ def leaves(
         yield pointer, title or "everything", value(schema, found)
 
 
-def telling(schema: Schema | None, payload: Any) -> list[tuple[str, str]]:
-    """A payload's titles and words, what tells most first: what must be there, measures, then texts and times."""
-    if schema is None or not isinstance(payload, dict):
-        return [(title, text) for _, title, text in leaves(schema, payload)]
-    known = dict(schema.properties)
+def _telling(schema: Schema | None, names: dict[str, Any]) -> list[str]:
+    """A group's members, what tells most first: what must be there before what may, measures before texts and times."""
+    known = dict(schema.properties) if schema is not None else {}
 
     def rank(name: str) -> tuple[bool, bool, int]:
         kind = known[name].type if name in known else ""
         free = kind == "string" and not known[name].enum
-        return kind == "time", name not in schema.required, RANKS.get(kind, 5) + 3 * free
+        return kind == "time", schema is None or name not in schema.required, RANKS.get(kind, 5) + 3 * free
 
-    names = sorted(payload, key=rank)
-    return [(title, text) for name in names for _, title, text in leaves(schema, {name: payload[name]})]
+    return sorted(names, key=rank)
 
 
 def sheet(schema: Schema | None, before: Any, after: Any, withheld: tuple[str, ...] = ()) -> tuple[list[Line], int]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.standard.manifest import parse_manifest
 from gateway.web import words
-from gateway.web.words import MOST_LINES, Line, ago, leaves, raw, sheet, telling, value, withheld_of
+from gateway.web.words import MOST_LINES, Line, ago, leaves, raw, sheet, value, withheld_of
 
 ACME = parse_manifest((Path(__file__).parents[2] / "samples" / "acme.mud.json").read_bytes())
 READING = ACME.messages["power-reading"].schema
@@ -26,7 +26,8 @@ JSON = st.recursive(
 @pytest.mark.parametrize(
     ("name", "found", "said"),
     [
-        ("power", 61.4, "61.4 W"), ("power", 60.0, "60 W"), ("power", 0, "0 W"), ("temperature", None, "nothing (null)"),
+        ("power", 61.4, "61.4 W"), ("power", 60.0, "60 W"), ("energy", 1834.062, "1,834.062 kWh"),
+        ("power", 0, "0 W"), ("temperature", None, "nothing (null)"),
         ("temperature", -3.5, "-3.5 °C"),
         ("on", True, "yes"), ("on", False, "no"), ("uptime", 20187, "20,187 min"), ("label", "lamp", "lamp"),
         ("label", "a\u202eb\x00", "a\\u202eb\\u0000"), ("power", 1e-9, "1e-09 W"), ("power", 10**400, "a very large number W"),
@@ -39,11 +40,10 @@ def test_a_value_in_words(name: str, found: Any, said: str) -> None:
 
 def test_what_tells_most_comes_first() -> None:
     payload = {"label": "x", "measured": "2026-11-22T13:37:42Z", "energy": 1.5, "on": True, "power": 61.4, "new": 1}
-    assert [title for title, _ in telling(READING, payload)] == [
+    assert [title for _, title, _ in leaves(READING, payload)] == [
         "Power drawn now", "Plug switched on", "Energy since installation", "The owner's name for the plug", "new",
         "Time of the reading",
     ]  # fmt: skip
-    assert telling(None, [1, "x"]) == [(" 1", "1"), (" 2", "x")]
 
 
 def test_before_and_after_stand_side_by_side() -> None:
