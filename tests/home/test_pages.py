@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from gateway.box import firststart
 from tests.home.browser import URL, faults, on_the_laptop
-from tests.home.client import Here, mudroom, run_in, status_of
+from tests.home.client import Here, eventually, mudroom, order, run_in, status_of
 from tests.home.lab import layout
 
 PASSWORD = "the boots stand by the door"
@@ -121,13 +122,13 @@ def test_a_message_arrives_live_and_opens_as_a_sheet(here: Here, page: Page) -> 
     label = "<script>x</script> lamp"
     envelope["payload"]["label"] = label
     assert 200 <= status_of(here.curl(1, data=json.dumps(envelope))) < 300
-    row = page.locator("#messages li").filter(has_text="1234.5 W")
+    row = page.locator("#messages li").filter(has_text="1,234.5 W")
     expect(row.first).to_be_visible(timeout=10_000)
     assert faults(page) == []
     row.first.get_by_role("link").click()
     expect(page.get_by_role("heading", name="Power reading", level=1)).to_be_visible()
     cells = page.get_by_role("row").filter(has_text="Power drawn now").get_by_role("cell")
-    expect(cells).to_have_text(["1234.5 W", "1234.5 W"])
+    expect(cells).to_have_text(["1,234.5 W", "1,234.5 W"])
     expect(page.get_by_role("row").filter(has_text="name for the plug").get_by_role("cell").first).to_have_text(label)
     assert faults(page) == []
     assert page.evaluate("window.x") is None
@@ -255,6 +256,29 @@ def test_the_household_sees_and_changes_nothing(here: Here, page: Page, browser:
         context.close()
 
 
+def test_a_killed_part_comes_back_and_devices_do_not_notice(here: Here, page: Page) -> None:
+    """The pages' process holds nothing: sessions outlive it. The steward's memory holds them: after it one logs in again."""
+    page.goto(URL)
+    order("kill", "web")
+    assert 200 <= status_of(here.curl(1)) < 300
+    eventually(lambda: _status(page, "/") == 200, "the pages are back, and the session with them")
+    order("kill", "steward")
+    assert 200 <= status_of(here.curl(1)) < 300
+    eventually(lambda: page.goto(URL) and page.url == f"{URL}/login", "the steward is back, and knows nobody")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Home", level=1)).to_be_visible()
+
+
+def _status(page: Page, path: str) -> int:
+    """What a page answers; 0 where nobody does."""
+    try:
+        found = page.goto(URL + path)
+    except PlaywrightError:
+        return 0
+    return found.status if found and page.url == URL + path else 0
+
+
 def test_a_password_that_is_reset_ends_every_session(here: Here, page: Page) -> None:
     page.goto(f"{URL}/devices/device-1")
     expect(page.locator("#live")).to_have_text("Live")
@@ -265,15 +289,15 @@ def test_a_password_that_is_reset_ends_every_session(here: Here, page: Page) -> 
 def test_no_page_asked_another_host_or_broke_its_own_policy(here: Here, owner: BrowserContext) -> None:
     """Last: over all that the tests above did."""
     assert REQUESTED and {url for url in REQUESTED if not url.startswith(f"{URL}/")} == set()
-    # a wrong code, a wrong password and a session that ended are answered with 403 and 401, which Chromium reports so
-    expected = re.compile(r"^Failed to load resource: the server responded with a status of (401|403|422)")
+    # a wrong code or password, a session that ended and parts that were killed are answered so, and Chromium reports each
+    expected = re.compile(
+        r"^Failed to load resource: the server responded with a status of (401|403|422|503)|^Failed to load resource: net::ERR_"
+    )
     assert [words for words in COMPLAINTS if not expected.match(words)] == []
 
 
 def test_what_the_pages_cost(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     """Memory of both processes, for the log; the box's headroom is in docs/benchmarks.md."""
-    from tests.home.client import order
-
     units = order("list")
     for name in ("web", "steward"):
         text = Path(f"/proc/{units[name]['pid']}/smaps_rollup").read_text()
