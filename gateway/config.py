@@ -52,6 +52,7 @@ SSH_KEY_TYPES = (
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
+TAKEN_IN_LAN = {22: "the box's own ssh", 53: "the LAN's resolver"}
 VlanId = Annotated[int, Meta(ge=0, le=4094)]
 
 
@@ -373,6 +374,12 @@ class Courier(Section, frozen=True, kw_only=True):
     ] = 60.0
 
 
+class Web(Section, frozen=True, kw_only=True):
+    """The owner's pages, on the gateway's addresses in the LAN."""
+
+    port: Annotated[PortNumber, Meta(description="TCP port of the pages (HTTPS), in the LAN only")] = 443
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -389,6 +396,7 @@ class Config(Section, frozen=True, kw_only=True):
     ledger: Ledger = Ledger()
     leaks: Leaks = Leaks()
     courier: Courier = Courier()
+    web: Web = Web()
 
     def __post_init__(self) -> None:
         _check(self)
@@ -458,6 +466,8 @@ def _check(config: Config) -> None:
     _check_wan(config.wan)
     _check_networks(config)
     _check_firewall(config)
+    if config.web.port in TAKEN_IN_LAN:
+        raise ValueError(f"web.port: {config.web.port} is {TAKEN_IN_LAN[config.web.port]} already; take another, like 443")
     for index, key in enumerate(config.box.ssh_keys):
         _check_ssh_key(f"box.ssh_keys[{index}]", key)
     dmz = config.dmz

@@ -22,7 +22,7 @@ YOUNG_OBJECTS = 20_000  # between two looks of the collector; a message makes so
 
 GROUP = "mudroom"  # of all of them: reads the registry, connects to the sockets
 # The process's user by its role; created by the image (sysusers) and by image/userland with the same names.
-USERS = {role: f"mudroom-{role}" for role in ("door", "names", "signer", "ledger", "courier", "dhcp", "lan", "enrolment")}
+USERS = {role: f"mudroom-{role}" for role in ("door", "names", "signer", "ledger", "courier", "dhcp", "lan", "enrolment", "web")}
 TIME_USER = "_chrony"  # Debian's user of chronyd
 
 

@@ -30,8 +30,8 @@ SECONDS = 10.0  # for each check: a slow box takes its time to answer, and a che
 AT_ONCE = 4  # the box has few cores
 UNITS = (
     "mudroom-closed", "mudroom-setup", "mudroom-network", "mudroom-steering", "mudroom-signer", "mudroom-ledger",
-    "mudroom-courier", "mudroom-names", "mudroom-enrolment", "mudroom-dhcp", "mudroom-lan", "systemd-networkd",
-    "systemd-resolved", "chrony", "ssh",
+    "mudroom-courier", "mudroom-names", "mudroom-enrolment", "mudroom-dhcp", "mudroom-lan", "mudroom-web",
+    "systemd-networkd", "systemd-resolved", "chrony", "ssh",
 )  # fmt: skip
 HELD = ("linux-image-amd64", "linux-headers-amd64", "python3-bpfcc", "libbpfcc")  # roles/updates moves them together only
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"

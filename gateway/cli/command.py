@@ -27,6 +27,7 @@ from gateway.cli import (
     manifests,
     networks,
     noticing,
+    passwords,
     record,
     rules,
     serve,
@@ -66,6 +67,7 @@ app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")
 app.add_typer(settings.app, name="config")
+app.add_typer(passwords.app, name="password")
 app.add_typer(serve.app, name="serve")
 
 

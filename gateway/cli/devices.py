@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from gateway import decisions
 from gateway.cli import manifests
 from gateway.cli.leaks import over_budget
 from gateway.cli.output import Json, plain, show, when
@@ -66,7 +67,7 @@ def add(
 ) -> None:
     """Admit a device. A standard device needs `approve` and `certify` too."""
     with context.obj.registry.change() as change:
-        change.admit(Device(id=device, name=name or device, kind=kind, mac=mac.lower()))
+        decisions.admit(change, device, mac, name, kind)
         _tell_dhcp(context.obj, change)
     typer.echo(f"{device} is admitted as {kind.value}")
 
@@ -96,8 +97,7 @@ def approve(  # noqa: PLR0917 # typer calls it by name
         if manifest is None:
             if signature is not None:
                 raise typer.BadParameter("a signature goes with its file; name the manifest, too")
-            signer = change.waiting(device).signer
-            approved = change.approve_waiting(device, dmz.pool_ipv4, dmz.pool_ipv6, now=now)
+            approved, signer = decisions.approve_waiting(change, device, dmz.pool_ipv4, dmz.pool_ipv6, now=now)
         else:
             document = manifest.read_bytes()
             signer = manifests.signer_of(document, signature)
@@ -209,7 +209,7 @@ def revoke(
 def kind(context: typer.Context, device: DeviceId, kind: Annotated[Kind, typer.Argument(help="The new kind")]) -> None:
     """Change what a device may do."""
     with context.obj.registry.change() as change:
-        change.set_kind(device, kind)
+        decisions.set_kind(change, device, kind)
     typer.echo(f"{device} is {kind.value} now")
 
 

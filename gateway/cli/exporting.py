@@ -17,9 +17,9 @@ from typing import IO, Any
 
 import typer
 
-from gateway.cli.words import plain
 from gateway.ledger.reader import MessageRecord, Reader, Record
 from gateway.ledger.searching import Wanted
+from gateway.plain import plain
 
 COLUMNS = (
     "seq", "at", "received", "kind", "device", "vendor", "host", "type", "id", "state", "status", "reason", "rule", "pointers",

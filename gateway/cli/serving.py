@@ -73,6 +73,23 @@ def courier(config: Config, worker: int) -> None:
     service.run("courier", lambda stop: serve(config, stop))
 
 
+def web(config: Config, worker: int) -> None:
+    """Show the owner's pages to the home network (user mudroom-web)."""
+    from gateway import service
+    from gateway.web.main import serve
+
+    service.run("web", lambda stop: serve(config, stop))
+
+
+def steward(config: Config, worker: int) -> None:
+    """Keep passwords and carry out what the owner decides on the pages (root)."""
+    from gateway import service
+    from gateway.network.dhcp import write_hosts
+    from gateway.steward.main import serve
+
+    service.run("steward", lambda stop: serve(config, write_hosts, stop))
+
+
 SERVICES: dict[str, Callable[[Config, int], None]] = {
     "steering": steering,
     "door": door,
@@ -81,6 +98,8 @@ SERVICES: dict[str, Callable[[Config, int], None]] = {
     "signer": signer,
     "ledger": ledger,
     "courier": courier,
+    "web": web,
+    "steward": steward,
 }
 
 

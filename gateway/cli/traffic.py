@@ -24,7 +24,7 @@ from gateway.cli.output import Json, console, plain, show, when
 from gateway.cli.state import State
 from gateway.ledger.reader import MessageRecord, Reader, Record
 from gateway.ledger.searching import Wanted
-from gateway.reasons import Reason
+from gateway.ledger.tried import Tried, tried
 from gateway.standard.claim import TYPE as CLAIM
 
 
@@ -61,7 +61,7 @@ def messages(  # noqa: PLR0917 # typer calls it by name
 def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = False) -> None:
     """What devices tried and could not, in words, with where they wanted to go."""
     with opened(context) as reader:
-        rows = _drops(reader, device)
+        rows = [_drop(found) for found in tried(reader, device)]
     if not as_json:
         for row in rows:
             row["towards"] = ", ".join(_destination(place) for place in row["destinations"][:3])
@@ -155,34 +155,13 @@ def _refusal(record: Record) -> dict[str, Any]:
     }
 
 
-def _drops(reader: Reader, device: str | None) -> list[dict[str, Any]]:
-    """One row for each device and reason. The kernel counts packets exactly and samples destinations."""
-    rows: dict[tuple[str, Reason], dict[str, Any]] = {}
-
-    def row(name: str, reason: Reason, layer: str) -> dict[str, Any]:
-        fresh = {"device": name, "reason": reason.label, "words": reason.words, "layer": layer, "count": 0, "last": 0}
-        return rows.setdefault((name, reason), fresh | {"destinations": []})
-
-    for packets in reader.counters(device):
-        if packets.reason and not packets.reason.passes:
-            row(packets.device, packets.reason, "kernel")["count"] += packets.packets
-    for attempt in reader.attempts(device, limit=100_000):
-        if attempt.reason is None:
-            continue
-        found = row(attempt.device, attempt.reason, attempt.layer)
-        if attempt.layer != "kernel":
-            found["count"] += attempt.count
-        found["last"] = max(found["last"], attempt.last)
-        place = {name: getattr(attempt, name) for name in ("protocol", "destination", "port", "count", "first", "last")}
-        found["destinations"].append(place)
-    for refused in reader.refusal_counts(device):
-        if refused.reason:
-            found = row(refused.device, refused.reason, "judge")
-            found["count"] += refused.count
-            found["last"] = max(found["last"], refused.last)
-    for found in rows.values():
-        found["destinations"].sort(key=lambda place: -place["count"])
-    return sorted(rows.values(), key=lambda found: (found["device"], -found["count"]))
+def _drop(found: Tried) -> dict[str, Any]:
+    places = [
+        {name: getattr(a, name) for name in ("protocol", "destination", "port", "count", "first", "last")} for a in found.places
+    ]
+    reason = found.reason
+    row = {"device": found.device, "reason": reason.label, "words": reason.words, "layer": found.layer}
+    return row | {"count": found.count, "last": found.last, "destinations": places}
 
 
 def _destination(place: dict[str, Any]) -> str:

@@ -294,6 +294,26 @@ class KeyLine(Message, frozen=True, array_like=True):
     line: bytes
 
 
+# --- the steward -> ledger ----------------------------------------------------------------------------------------
+
+
+class Deed(Message, frozen=True, array_like=True):
+    """What the owner decided on the pages, ``by`` whom and from where; recorded first. Answered by exactly one DeedNoted."""
+
+    ref: int
+    device: str
+    what: str
+    by: str
+    detail: str
+
+
+class DeedNoted(Message, frozen=True, array_like=True):
+    """``reason``: -1 where it is on record, otherwise why it is not."""
+
+    ref: int
+    reason: int
+
+
 # --- door <-> signer ----------------------------------------------------------------------------------------------
 
 

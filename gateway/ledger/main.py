@@ -30,6 +30,7 @@ from gateway.ipc.messages import (
     AskStatus,
     Attempt,
     Counters,
+    Deed,
     Deferred,
     Deliver,
     Delivered,
@@ -42,6 +43,7 @@ from gateway.ipc.messages import (
     Told,
 )
 from gateway.ledger import answers
+from gateway.ledger.deeds import Deeds
 from gateway.ledger.fetching import Fetches
 from gateway.ledger.handouts import Handouts
 from gateway.ledger.inbox import Inbox
@@ -71,13 +73,13 @@ UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed 
 
 FromDoor = Submit | Refused | Attempt | Handout | HandedOut | AskInbox | EntryRefused
 FromCourier = Delivered | Deferred | Fetched | Polled
-Incoming = FromDoor | FromCourier | Counters | AskFetch | AskErase | Told | AskStatus
+Incoming = FromDoor | FromCourier | Counters | AskFetch | AskErase | Deed | Told | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt, Handout, HandedOut, AskInbox, EntryRefused),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched, Polled),
-    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskErase, Told, AskStatus),  # steering runs as root
+    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskErase, Deed, Told, AskStatus),  # steering runs as root
 }
 
 
@@ -139,6 +141,7 @@ class Ledger:
             keep_seconds=config.courier.give_up_seconds,
             answer_seconds=config.courier.connect_seconds + config.courier.answer_seconds + SPARE_SECONDS,
         )
+        self._deeds = Deeds()
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
         self._courier: Channel | None = None
@@ -262,6 +265,8 @@ class Ledger:
                 self._note(self._tending.ask(channel, message))
             case Told():
                 self._note(self._tellings.hear(channel, message))
+            case Deed():
+                self._note(self._deeds.ask(channel, message))
             case Fetched():
                 if channel is self._courier:
                     self._note(self._fetches.came(message))
@@ -354,6 +359,7 @@ class Ledger:
                 self._handouts.recorded(note)
             for work in batch.mail:
                 self._inbox.recorded(work)
+                self._deeds.recorded(note)
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -451,6 +457,7 @@ class Ledger:
         for work in pending.batch.mail:
             work.kept = False
             self._inbox.recorded(work)
+            self._deeds.not_recorded(note)
         now = time.monotonic()
         for flight, _ in pending.flights:
             if self._schedule.flights.get(flight.id) is flight:

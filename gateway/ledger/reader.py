@@ -370,6 +370,15 @@ class Reader:
         rows = self._all("SELECT seq, id, device, host, at, tries, next_at, reason FROM outbox ORDER BY seq LIMIT ?", limit)
         return [Queued(*(*row[:-1], _reason(row[-1]))) for row in rows]
 
+    def deeds(self, limit: int = 100) -> list[Record]:
+        """What the owner decided on the pages: ``type`` is what, ``host`` by whom."""
+        return [_record(row) for row in self._all(_NEWEST, "deed", None, limit)]
+
+    def version(self) -> int:
+        """A number that another process's commit changes, for as long as this is open (SQLite, PRAGMA data_version)."""
+        rows = self._all("PRAGMA data_version")
+        return int(rows[0][0])
+
     def head(self) -> tuple[int, bytes]:
         """The last record's seq and hash; keep it elsewhere to notice a ledger that was cut short."""
         rows = self._all("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1")

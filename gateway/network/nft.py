@@ -44,6 +44,7 @@ class Uids:
     names: int
     dhcp: int
     enrolment: int
+    web: int
     silent: tuple[int, ...]  # those that speak over Unix sockets only
     courier: int
     lan: int
@@ -57,6 +58,7 @@ def uids(by_role: Mapping[str, int], time: int | None = None) -> Uids:
         names=by_role["names"],
         dhcp=by_role["dhcp"],
         enrolment=by_role["enrolment"],
+        web=by_role["web"],
         silent=(by_role["signer"], by_role["ledger"]),
         courier=by_role["courier"],
         lan=by_role["lan"],
@@ -147,12 +149,12 @@ table inet {TABLE} {{
         counter drop
     }}
 
-    # Names, leases, time, ssh (by key), the pages to come, ping.
+    # Names, leases, time, ssh (by key), the owner's pages, ping.
     chain from_lan {{
         ct state established,related accept
         ct state invalid counter drop
         udp dport {{ 53, 67, 123 }} accept
-        tcp dport {{ 22, 53, 443 }} accept
+        tcp dport {{ 22, 53, {config.web.port} }} accept
         icmp type echo-request accept
         icmpv6 type {{ echo-request, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report }} accept
         icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
@@ -208,6 +210,7 @@ table inet {TABLE} {{
         meta skuid {{ {confined} }} goto from_confined
         meta skuid {users.courier} goto from_courier
         meta skuid {users.lan} goto from_lan_service
+        meta skuid {users.web} goto from_web
         {f"meta skuid {users.time} goto from_time" if users.time is not None else "# no time service"}
         # nothing of ours leaves for the WAN from an inner address or towards one, whoever sends it
         oifname {wan} ip saddr {home4} counter drop
@@ -262,6 +265,14 @@ table inet {TABLE} {{
         # before it leases an address it asks whether somebody has it
         oifname {lan} icmp type echo-request accept
         oifname {lan} icmpv6 type nd-router-advert accept
+        counter drop
+    }}
+
+    # The owner's pages: answers to the LAN. They ask nobody anything.
+    chain from_web {{
+        oifname != {lan} counter drop
+        tcp flags & (syn | ack) == syn counter drop
+        tcp sport {config.web.port} accept
         counter drop
     }}
 

@@ -150,16 +150,16 @@ class Links:
 
 async def serve(config: Config, stop: asyncio.Event) -> None:
     """Sign until ``stop``. Makes the CA at the first start. Raises CaError, LookupError (no such user) and OSError."""
-    door, enrolment = service.uid_of("door"), service.uid_of("enrolment")
+    door, enrolment, web = (service.uid_of(role) for role in ("door", "enrolment", "web"))
     authority = load_or_create(config.paths.ca_certificate, config.paths.ca_key)
     registry = RegistryFile(config.paths.registry)
 
     def now() -> datetime:
         return datetime.now(UTC)
 
-    signer = Signer(authority, registry, door, now=now, enrolment_uid=enrolment)
+    signer = Signer(authority, registry, door, now=now, enrolment_uid=enrolment, web_uid=web)
     links = Links(signer, Enrolments(authority, registry, days=config.door.certificate_days, now=now), enrolment)
-    server = await channel.serve(config.paths.socket("signer"), links.make, uids=(door, enrolment))
+    server = await channel.serve(config.paths.socket("signer"), links.make, uids=(door, enrolment, web))
     try:
         service.ready("signing")
         await stop.wait()

@@ -42,12 +42,14 @@ def test_everything_else_is_the_whole_commands(words: list[str]) -> None:
     assert serving.call(words) is None
 
 
-HEAVY = {"typer", "rich", "pyroute2", "bcc", "mitmproxy", "sqlite3", "cryptography"}
+HEAVY = {"typer", "rich", "pyroute2", "bcc", "mitmproxy", "sqlite3", "cryptography", "argon2", "jinja2"}
 NEEDS = {
     "names": set(),
     "enrolment": {"cryptography"},
     "ledger": {"sqlite3"},
     "courier": {"cryptography"},  # it signs
+    "web": {"jinja2"},
+    "steward": {"sqlite3"},
     "signer": {"cryptography"},
     "door": {"mitmproxy", "cryptography"},
 }

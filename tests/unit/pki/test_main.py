@@ -127,7 +127,7 @@ def test_the_door_gets_nothing_else(signer: Signer) -> None:
 def test_enrolment_gets_its_own_leaf_and_what_it_relays(signer: Signer) -> None:
     assert signer.ask_as("mudroom-enrolment", "leaf", "mudroom.home.arpa") == "signed"
     assert "for the door only" in signer.ask_as("mudroom-enrolment", "leaf", HOST)
-    assert "for enrolment only" in signer.ask_as("mudroom-door", "leaf", "mudroom.home.arpa")
+    assert "for enrolment and the owner's pages only" in signer.ask_as("mudroom-door", "leaf", "mudroom.home.arpa")
     assert signer.ask_as("mudroom-enrolment", "prove", "") == "proof"
     assert signer.ask_as("mudroom-enrolment", "enrol", "") == "enrolled"
     for kind, name in (("pair", "plug-1"), ("device", "plug-1"), ("status", "")):

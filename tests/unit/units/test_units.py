@@ -15,8 +15,9 @@ ONE_SHOT = BY_TIMER | {"mudroom-closed.service", "mudroom-setup.service", "mudro
 DAEMONS = set(SERVICES) - ONE_SHOT
 DNSMASQ = {"mudroom-dhcp.service", "mudroom-lan.service"}
 # Root, and why: see the comment in each
-ROOT = ONE_SHOT | {"mudroom-steering.service", "mudroom-console@.service"}
-ALONE = {f"mudroom-{name}.service" for name in ("door@", "names", "enrolment", "signer", "ledger")}
+ROOT = ONE_SHOT | {"mudroom-steering.service", "mudroom-steward.service", "mudroom-console@.service"}
+ON_DEMAND = {"mudroom-steward.service"}  # by its socket; ends by itself
+ALONE = {f"mudroom-{name}.service" for name in ("door@", "names", "enrolment", "signer", "ledger", "steward")}
 EVERY_FENCE = {
     "NoNewPrivileges": "yes", "LockPersonality": "yes", "RestrictRealtime": "yes", "RestrictSUIDSGID": "yes",
     "ProtectSystem": "strict",
@@ -33,17 +34,17 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
         f"mudroom-{name}.service"
         for name in (
             "closed", "setup", "network", "clock", "clock-keep", "anchor", "steering", "signer", "ledger", "courier", "names",
-            "door@", "enrolment", "dhcp", "lan", "console@",
+            "door@", "enrolment", "dhcp", "lan", "web", "steward", "console@",
         )
     }  # fmt: skip
-    assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier")}
+    assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier", "steward")}
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - BY_TIMER))
 def test_a_service_comes_back_for_ever_with_growing_pauses(name: str) -> None:
     unit = SERVICES[name]
     assert unit.last("Unit", "StartLimitIntervalSec") == "0"
-    assert unit.last("Service", "Restart") == ("on-failure" if name in ONE_SHOT else "always")
+    assert unit.last("Service", "Restart") == ("on-failure" if name in ONE_SHOT | ON_DEMAND else "always")
     assert seconds(unit.last("Service", "RestartSec")) < seconds(unit.last("Service", "RestartMaxDelaySec"))
     assert int(unit.last("Service", "RestartSteps")) > 1
 
@@ -93,7 +94,8 @@ def test_only_what_must_is_root(name: str) -> None:
         role = re.sub(r"mudroom-(\w+)@?\.service", r"\1", name)
         assert user == f"mudroom-{role}"
         if name not in DNSMASQ:
-            assert SERVICES[name].all("Service", "CapabilityBoundingSet") == [""]
+            powers = "CAP_NET_BIND_SERVICE" if name == "mudroom-web.service" else ""  # port 443
+            assert SERVICES[name].all("Service", "CapabilityBoundingSet") == [powers]
             assert SERVICES[name].last("Service", "SupplementaryGroups") == service.GROUP
 
 
@@ -173,8 +175,10 @@ def test_our_sockets_are_for_our_processes(name: str) -> None:
     role = name.removeprefix("mudroom-").removesuffix(".socket")
     unit: Unit = SOCKETS[name]
     assert unit.all("Socket", "ListenStream") == [f"/run/mudroom/{role}/socket"]
-    assert unit.last("Socket", "SocketUser") == f"mudroom-{role}"
-    assert unit.last("Socket", "SocketGroup") == service.GROUP
+    # the steward is root's, and nobody but the pages may so much as connect
+    owner, group = ("root", "mudroom-web") if role == "steward" else (f"mudroom-{role}", service.GROUP)
+    assert unit.last("Socket", "SocketUser") == owner
+    assert unit.last("Socket", "SocketGroup") == group
     assert unit.last("Socket", "SocketMode") == "0660"
     assert name in SERVICES[f"mudroom-{role}.service"].words("Unit", "Requires")
 
@@ -193,7 +197,7 @@ def test_no_listener_of_a_device_is_inherited() -> None:
 def test_ready_means_that_every_part_is() -> None:
     target = read(UNITS / "mudroom.target")
     wanted = {name for name in target.words("Unit", "Wants") if name.endswith(".service")}
-    parts = {name for name in SERVICES if "@" not in name and name not in {"mudroom-closed.service", *BY_TIMER}}
+    parts = {name for name in SERVICES if "@" not in name and name not in {"mudroom-closed.service", *BY_TIMER, *ON_DEMAND}}
     assert wanted == parts | {"mudroom-door@0.service", "mudroom-door@1.service"}
     assert wanted <= set(target.words("Unit", "After"))
     assert target.last("Unit", "DefaultDependencies") == "no", "else multi-user.target, so ssh and the console, would wait for it"

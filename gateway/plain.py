@@ -1,4 +1,4 @@
-"""Text that a device, a vendor or a guest may have chosen, made safe for a terminal. Imports nothing of weight."""
+"""Text that a device, a vendor or a guest may have chosen, made safe for a terminal or a page. Imports nothing of weight."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def plain(value: Any) -> str:
-    """A value as text that is safe on a terminal: control, bidi and other invisible characters become visible escapes."""
+    """A value as text that is safe to show: control, bidi and other invisible characters become visible escapes."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,0 +1,42 @@
+"""`mudroom password …`: the pages' passwords, at the console or over ssh. It must never print or take one as an argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.box import firststart
+from gateway.cli.state import State
+from gateway.steward.passwords import PasswordError, Passwords
+
+app = typer.Typer(help="Passwords of the owner's pages.", no_args_is_help=True)
+
+
+@app.command("set")
+def put(
+    context: typer.Context,
+    household: Annotated[bool, typer.Option("--household", help="The household's, which sees all and changes nothing")] = False,
+) -> None:
+    """Set the owner's password; asked for without echo. Whoever is logged in with the old one is logged out."""
+    state: State = context.obj
+    said = typer.prompt("The password from now on", hide_input=True, confirmation_prompt=True)
+    folder = Path(state.config.paths.state)
+    try:
+        Passwords(folder).put("household" if household else "owner", said)
+    except PasswordError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not household and (code := firststart.code(folder)):
+        firststart.claim(folder, code)  # it has an owner now
+    typer.echo("It is set")
+
+
+@app.command()
+def reset(context: typer.Context) -> None:
+    """For a lost password: removes both, and shows a new first-start code on the console. Everybody is logged out."""
+    state: State = context.obj
+    folder = Path(state.config.paths.state)
+    Passwords(folder).clear()
+    firststart.again(folder)
+    typer.echo("The console shows a new first-start code; the pages ask for it")

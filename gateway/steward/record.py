@@ -1,0 +1,145 @@
+"""The record in the forms that the pages ask for. Reads only; every list and every text in it is bounded.
+
+It opens the ledger's file as the owner's command does, and keeps it open between questions. It must never hand out a record
+that was not asked for by device, id or number.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from gateway.ipc.steward import DeedRow, MessageRow, Spending, Tried, Whole
+from gateway.ledger.reader import LedgerError, MessageRecord, Reader, Record
+from gateway.ledger.tried import tried
+
+MOST_BODY = 65_536  # bytes of a message in a list; what is longer is opened alone
+MOST_LIST = 2 * 1024 * 1024  # bytes of all of them
+MOST_TEXT = 1024 * 1024  # bytes of each text of one message: three of them fit into a frame
+MOST_TRIED, MOST_PLACES = 256, 8
+MOST_WORD = 256  # characters of a vendor, a host, a type: a door wrote them
+MOST_SPENT = 2048
+LOOKED_AT = 400  # newest messages in which each device's last is looked for
+DAYS = 7
+
+
+class Book:
+    """The ledger's file, opened at the first question and again after an error. Methods raise LedgerError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reader: Reader | None = None
+        self._run = ""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    @property
+    def reader(self) -> Reader:
+        """The open file."""
+        if self._reader is None:
+            self._reader = Reader(self._path)
+            self._run = secrets.token_hex(4)  # the version below counts within one opening
+        return self._reader
+
+    def version(self) -> str:
+        """Differs whenever something was recorded meanwhile."""
+        try:
+            found = self.reader.version()
+        except LedgerError:
+            self.close()
+            raise
+        return f"{self._run}-{found}"
+
+    def messages(self, device: str, limit: int) -> tuple[MessageRow, ...]:
+        """The newest messages, of all devices where ``device`` is empty."""
+        return _bounded([_row(found) for found in self.reader.messages(limit, device=device or None)])
+
+    def refusals(self, device: str, limit: int) -> tuple[MessageRow, ...]:
+        """The newest refused messages."""
+        return _bounded([_refused(found) for found in self.reader.refusals(limit, device=device or None)])
+
+    def whole(self, ref: int, id: str) -> Whole:
+        """One message, before and after, with its answer."""
+        found = self.reader.message(id)
+        if found is None:
+            return Whole(ref, None)
+        message, answer = found.message, found.answer
+        texts = (message.outgoing, message.original, answer.outgoing if answer else b"")
+        outgoing, original, said = (text[:MOST_TEXT] for text in texts)
+        row = _row(found, outgoing)
+        failure = found.last_failure.label if found.last_failure else ""
+        cut = any(len(text) > MOST_TEXT for text in texts)
+        at, status = (answer.at, answer.status) if answer else (0, 0)
+        return Whole(ref, row, message.received, original, status, at, said, found.tries, failure, cut)
+
+    def tried(self, device: str) -> tuple[Tried, ...]:
+        """What devices, or one, tried and could not."""
+        rows = tried(self.reader, device or None)
+        rows.sort(key=lambda row: -row.last)
+        return tuple(
+            Tried(
+                row.device[:64], row.reason.label, row.count, row.first, row.last,
+                tuple((p.protocol[:32], p.destination[:128], p.port, p.count) for p in row.places[:MOST_PLACES]),
+            )
+            for row in rows[:MOST_TRIED]
+        )  # fmt: skip
+
+    def spent(self, device: str) -> tuple[Spending, ...]:
+        """What was spent of leak budgets in the last days."""
+        return tuple(
+            Spending(
+                row.day, row.device, row.type, row.spent.messages, row.bits, round(row.spent.presence), row.spent.answer_bits
+            )
+            for row in self.reader.leaks(device or None, DAYS)[:MOST_SPENT]
+        )
+
+    def newest(self) -> tuple[MessageRow, ...]:
+        """Each device's newest message, where it is among the newest of all."""
+        found: dict[str, MessageRow] = {}
+        for record in self.reader.messages(LOOKED_AT):
+            if record.message.device not in found:
+                found[record.message.device] = _row(record)
+        return _bounded(list(found.values()))
+
+    def deeds(self, limit: int) -> tuple[DeedRow, ...]:
+        """What the owner decided."""
+        return tuple(DeedRow(row.at, row.device, row.type, row.host, row.detail) for row in self.reader.deeds(limit))
+
+
+def _row(found: MessageRecord, body: bytes | None = None) -> MessageRow:
+    message = found.message
+    shown = message.outgoing if body is None else body
+    if body is None and len(shown) > MOST_BODY:
+        shown = b""
+    detail = found.answer.detail if found.answer else ""
+    return MessageRow(
+        message.id[:MOST_WORD], message.received, *_names(message), found.state, shown, detail[:1024],
+    )  # fmt: skip
+
+
+def _refused(record: Record) -> MessageRow:
+    shown = record.original if len(record.original) <= MOST_BODY else b""
+    label = record.reason.label if record.reason else ""
+    return MessageRow(
+        "", record.received, *_names(record), label, shown,
+        record.detail[:1024], tuple(pointer[:256] for pointer in record.pointers[:16]),
+    )  # fmt: skip
+
+
+def _names(record: Record) -> tuple[str, str, str, str]:
+    return record.device[:64], record.vendor[:MOST_WORD], record.host[:MOST_WORD], record.type[:MOST_WORD]
+
+
+def _bounded(rows: list[MessageRow]) -> tuple[MessageRow, ...]:
+    """As many as fit into one frame."""
+    size, kept = 0, []
+    for row in rows:
+        size += len(row.body) + len(row.detail.encode()) + sum(len(pointer.encode()) for pointer in row.pointers) + 1024
+        if size > MOST_LIST:
+            break
+        kept.append(row)
+    return tuple(kept)

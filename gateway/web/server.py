@@ -1,0 +1,133 @@
+"""The listening sockets and the HTTP/1.1 server: on the LAN's interface alone, with a bound on everything a visitor can hold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gateway.config import Config
+
+log = logging.getLogger(__name__)
+
+MOST_OPEN = 128  # connections after their handshake
+MOST_EACH = 24  # of them, of one address: a browser opens six, and keeps a stream for each page
+FIRST_SECONDS = 10.0  # from the handshake's end to the end of a request
+KEEP_SECONDS = 20
+HANDSHAKE_SECONDS = 8.0
+SHUTDOWN_SECONDS = 1.0
+HEAD_BYTES = 16_384
+BACKLOG = 64
+IP_FREEBIND, IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h
+
+
+def listeners(config: Config) -> list[socket.socket]:
+    """One socket for each of the LAN's addresses, bound to its interface: what comes in elsewhere never finds it.
+
+    Raises OSError, where there is no such interface yet, for one.
+    """
+    found: list[socket.socket] = []
+    try:
+        for family, address in ((socket.AF_INET, config.lan.ipv4.ip), (socket.AF_INET6, config.lan.ipv6.ip)):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            found.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, config.lan.interface.encode() + b"\0")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((str(address), config.web.port))
+            sock.setblocking(False)
+    except OSError:
+        for sock in found:
+            sock.close()
+        raise
+    return found
+
+
+class Bounded(H11Protocol):
+    """uvicorn's protocol with an end for whoever connects and says nothing, and a share for each address."""
+
+    each: ClassVar[Counter[str]] = Counter()
+    counted = ""
+    first: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.counted = str(self.client[0]) if self.client else "?"
+        self.each[self.counted] += 1
+        if self.each[self.counted] > MOST_EACH or len(self.connections) > MOST_OPEN:
+            transport.abort()
+            return
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heard()
+        if self.counted:
+            self.each[self.counted] -= 1
+            if not self.each[self.counted]:
+                del self.each[self.counted]
+            self.counted = ""
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        before = self.cycle
+        if self.first is None and (before is None or before.response_complete):
+            self._wait()  # the next request on this connection
+        super().data_received(data)
+        if self.cycle is not before or (self.cycle is not None and not self.cycle.more_body):
+            self._heard()
+        if self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete and self.first is None:
+            self._wait()  # its head is here, its body is not
+
+    def _wait(self) -> None:
+        self.first = self.loop.call_later(FIRST_SECONDS, self.transport.abort)
+
+    def _heard(self) -> None:
+        if self.first is not None:
+            self.first.cancel()
+            self.first = None
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, with a deadline for handshakes. Signals are the process's own."""
+
+    def __init__(self, app: ASGIApp, context: ssl.SSLContext | None) -> None:
+        settings = uvicorn.Config(
+            app, http=Bounded, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
+            server_header=False, timeout_keep_alive=KEEP_SECONDS, timeout_graceful_shutdown=1, backlog=BACKLOG,
+            h11_max_incomplete_event_size=HEAD_BYTES,
+        )  # fmt: skip
+        settings.load()
+        super().__init__(settings)
+        self._context = context
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        tls: dict[str, Any] = {}
+        if self._context is not None:
+            tls = {"ssl": self._context, "ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": SHUTDOWN_SECONDS}
+        self.servers = []
+        for sock in sockets or ():
+            self.servers.append(await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG, **tls))
+        self.started = True
+
+    def _protocol(self) -> Bounded:
+        return Bounded(self.config, self.server_state, {})

@@ -1,0 +1,189 @@
+"""What a visitor can hold: connections, time, bytes. Over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from gateway.config import Config, Web
+from gateway.web import server
+from gateway.web.server import Server, listeners
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["method"] == "POST":
+        while (await receive()).get("more_body"):
+            pass
+    await PlainTextResponse("here")(scope, receive, send)
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[int]:
+    sock = socket.create_server(("127.0.0.1", 0))
+    pages = Server(app, None)
+    serving = asyncio.create_task(pages.serve([sock]))
+    try:
+        yield sock.getsockname()[1]
+    finally:
+        pages.should_exit = True
+        await serving
+        sock.close()
+
+
+def run(work: Callable[[int], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(30), running() as port:
+            await work(port)
+
+    asyncio.run(bounded())
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """What came until the other side ended."""
+    with contextlib.suppress(ConnectionResetError):
+        return await reader.read()
+    return b""
+
+
+async def answered(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(4)
+    return head
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12", GET + b"G"]
+)
+def test_who_does_not_finish_is_cut_off(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr(server, "FIRST_SECONDS", 0.3)
+
+    async def work(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        found = await ended(reader)
+        assert found.count(b"200 OK") == said.count(GET)
+        writer.close()
+
+    run(work)
+
+
+def test_a_slow_drip_gains_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "FIRST_SECONDS", 0.4)
+
+    async def work(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        end = asyncio.create_task(ended(reader))
+        for letter in GET[:-2] * 100:
+            writer.write(bytes([letter]))
+            await asyncio.sleep(0.02)
+            if end.done():
+                break
+        assert await end == b""
+        writer.close()
+
+    run(work)
+
+
+def test_a_kept_connection_serves_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "FIRST_SECONDS", 0.5)
+
+    async def work(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(4):
+            writer.write(GET)
+            assert b"200 OK" in await answered(reader)
+            await asyncio.sleep(0.3)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n1234" + GET)
+        assert b"200 OK" in await answered(reader)
+        assert b"200 OK" in await answered(reader)
+        writer.close()
+
+    run(work)
+
+
+def test_one_address_has_its_share_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_EACH", 3)
+    opened: list[asyncio.StreamWriter] = []
+
+    async def ask_from(port: int, address: str) -> tuple[bool, asyncio.StreamWriter]:
+        """Whether a new connection is served."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+        opened.append(writer)
+        writer.write(GET)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
+            return b"200 OK" in await answered(reader), writer
+        return False, writer
+
+    async def work(port: int) -> None:
+        held = [await ask_from(port, "127.0.0.2") for _ in range(3)]
+        assert [served for served, _ in held] == [True] * 3
+        assert not (await ask_from(port, "127.0.0.2"))[0]
+        assert (await ask_from(port, "127.0.0.3"))[0], "another address has its own"
+        held[0][1].close()
+        async with asyncio.timeout(5):
+            while not (await ask_from(port, "127.0.0.2"))[0]:
+                pass
+        for writer in opened:
+            writer.close()
+
+    run(work)
+
+
+def test_a_head_beyond_the_bound_is_refused() -> None:
+    async def work(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 2 * server.HEAD_BYTES + b"\r\n\r\n")
+        assert (await ended(reader)).startswith((b"HTTP/1.1 400", b""))
+        writer.close()
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", b"\x16\x03\x01\x02\x00",
+     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nG",
+     b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n"],
+)  # fmt: skip
+def test_what_is_no_http_ends_the_connection(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "FIRST_SECONDS", 1.0)
+
+    async def work(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        assert b"200 OK" not in await ended(reader)
+        writer.close()
+
+    run(work)
+
+
+def test_it_listens_on_the_lans_interface_and_addresses_alone() -> None:
+    """On the loopback in place of the LAN; on the real one in tests/home/test_pages.py."""
+    found = listeners(_lan_on("lo"))
+    try:
+        assert {(sock.family, sock.getsockname()[:2]) for sock in found} == {
+            (socket.AF_INET, ("192.168.77.1", 18443)), (socket.AF_INET6, ("fd4d:7564:726d:1::1", 18443)),
+        }  # fmt: skip
+        assert {sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") for sock in found} == {b"lo"}
+    finally:
+        for sock in found:
+            sock.close()
+    with pytest.raises(OSError, match="No such device"):
+        listeners(_lan_on("nowhere0"))
+
+
+def _lan_on(interface: str) -> Any:
+    """As much of the settings as it takes; a box's own may not name the loopback."""
+    made = Config()
+    return SimpleNamespace(lan=msgspec.structs.replace(made.lan, interface=interface), web=Web(port=18443))
