@@ -261,23 +261,6 @@ class Erased(Message, frozen=True, array_like=True):
     error: str
 
 
-class Told(Message, frozen=True, array_like=True):
-    """Something that the owner did and the record must show. Answered by exactly one Heard."""
-
-    ref: int
-    device: str
-    what: str  # "capture" or "keys"
-    detail: str
-
-
-class Heard(Message, frozen=True, array_like=True):
-    """``seq``: of the record, 0 where there is none; ``reason`` says why."""
-
-    ref: int
-    seq: int
-    reason: int
-
-
 # --- the owner's command <-> doors (the command listens) ----------------------------------------------------------
 
 
@@ -294,23 +277,24 @@ class KeyLine(Message, frozen=True, array_like=True):
     line: bytes
 
 
-# --- the steward -> ledger ----------------------------------------------------------------------------------------
+# --- the owner's command and the steward -> ledger ------------------------------------------------------------------
 
 
 class Deed(Message, frozen=True, array_like=True):
-    """What the owner decided on the pages, ``by`` whom and from where; recorded first. Answered by exactly one DeedNoted."""
+    """What the owner decided or took out, ``by`` whom and from where; recorded first. Answered by exactly one DeedNoted."""
 
     ref: int
     device: str
-    what: str
+    what: str  # the decision's name; "capture", "keys"
     by: str
     detail: str
 
 
 class DeedNoted(Message, frozen=True, array_like=True):
-    """``reason``: -1 where it is on record, otherwise why it is not."""
+    """``seq``: of the record, 0 where there is none; ``reason``: why it is not on record, -1 where it is."""
 
     ref: int
+    seq: int
     reason: int
 
 

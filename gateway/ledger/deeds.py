@@ -1,4 +1,7 @@
-"""What the owner decides on the pages: on record before it is carried out. It must never say "noted" of what is not on disk."""
+"""What the owner decides or takes out (keys, a capture): on record before it is done.
+
+It must never say "noted" of what is not on disk.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class Deeds:
     def ask(self, channel: Channel, deed: Deed) -> Note | None:
         """What to record; None where too many wait, which the asker then has been told."""
         if len(self._waiting) >= MOST_AT_ONCE:
-            channel.send(DeedNoted(deed.ref, Reason.LEDGER_UNAVAILABLE.code))
+            channel.send(DeedNoted(deed.ref, 0, Reason.LEDGER_UNAVAILABLE.code))
             return None
         id = secrets.token_hex(16)
         self._waiting[id] = (channel, deed.ref)
@@ -37,7 +40,11 @@ class Deeds:
         """The disk did not take it."""
         self._tell(note, Reason.LEDGER_UNAVAILABLE.code)
 
+    def gone(self, channel: Channel) -> None:
+        """Who asked has left."""
+        self._waiting = {id: waiting for id, waiting in self._waiting.items() if waiting[0] is not channel}
+
     def _tell(self, note: Note, reason: int) -> None:
         channel, ref = self._waiting.pop(note.id, (None, 0))
         if channel is not None:
-            channel.send(DeedNoted(ref, reason))
+            channel.send(DeedNoted(ref, note.seq, reason))

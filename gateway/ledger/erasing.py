@@ -20,7 +20,7 @@ from gateway.ledger import space
 from gateway.ledger.chain import DAY
 
 KIND = "erasure"
-KEPT = (KIND, "owner")  # kinds of records of what the owner did: they stay
+KEPT = (KIND, "deed")  # kinds of records of what the owner did: they stay
 SPAN = 1024  # records looked at in one step
 AT_ONCE = 256  # of them erased
 FOREVER = 2**63 - 1

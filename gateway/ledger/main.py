@@ -40,7 +40,6 @@ from gateway.ipc.messages import (
     Refused,
     Status,
     Submit,
-    Told,
 )
 from gateway.ledger import answers
 from gateway.ledger.deeds import Deeds
@@ -51,7 +50,6 @@ from gateway.ledger.mailbox import Work
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
 from gateway.ledger.store import MOST_DELAY_MS, Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
-from gateway.ledger.telling import Tellings
 from gateway.ledger.tending import Tending
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
@@ -73,13 +71,13 @@ UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed 
 
 FromDoor = Submit | Refused | Attempt | Handout | HandedOut | AskInbox | EntryRefused
 FromCourier = Delivered | Deferred | Fetched | Polled
-Incoming = FromDoor | FromCourier | Counters | AskFetch | AskErase | Deed | Told | AskStatus
+Incoming = FromDoor | FromCourier | Counters | AskFetch | AskErase | Deed | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt, Handout, HandedOut, AskInbox, EntryRefused),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched, Polled),
-    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskErase, Deed, Told, AskStatus),  # steering runs as root
+    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskErase, Deed, AskStatus),  # steering runs as root
 }
 
 
@@ -129,7 +127,7 @@ class Ledger:
         self._pending = Pending()
         self._fetches = Fetches()
         self._tending = Tending(self._writer, store, config.ledger.keep_days, config.paths.clock_measured)
-        self._tellings = Tellings()
+        self._deeds = Deeds()
         self._handouts = Handouts()
         self._inbox = Inbox(
             RegistryFile(config.paths.registry),
@@ -141,7 +139,6 @@ class Ledger:
             keep_seconds=config.courier.give_up_seconds,
             answer_seconds=config.courier.connect_seconds + config.courier.answer_seconds + SPARE_SECONDS,
         )
-        self._deeds = Deeds()
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
         self._courier: Channel | None = None
@@ -211,7 +208,7 @@ class Ledger:
         self._doors.discard(channel)
         self._fetches.gone(channel)
         self._tending.gone(channel)
-        self._tellings.gone(channel)
+        self._deeds.gone(channel)
         self._handouts.gone(channel)
         if channel is self._courier:
             log.warning("the courier is gone; messages wait on disk")
@@ -263,8 +260,6 @@ class Ledger:
                 self._note(self._fetches.ask(channel, message))
             case AskErase():
                 self._note(self._tending.ask(channel, message))
-            case Told():
-                self._note(self._tellings.hear(channel, message))
             case Deed():
                 self._note(self._deeds.ask(channel, message))
             case Fetched():
@@ -355,11 +350,10 @@ class Ledger:
             for note in batch.notes:
                 self._fetches.recorded(note, self._courier)
                 self._tending.recorded(note)
-                self._tellings.recorded(note)
+                self._deeds.recorded(note)
                 self._handouts.recorded(note)
             for work in batch.mail:
                 self._inbox.recorded(work)
-                self._deeds.recorded(note)
             for flight, delivered in pending.flights:
                 if self._schedule.flights.get(flight.id) is flight:
                     self._schedule.finished(flight, now)
@@ -452,12 +446,11 @@ class Ledger:
         for note in pending.batch.notes:
             self._fetches.not_recorded(note)
             self._tending.not_recorded(note)
-            self._tellings.not_recorded(note)
+            self._deeds.not_recorded(note)
             self._handouts.not_recorded(note)
         for work in pending.batch.mail:
             work.kept = False
             self._inbox.recorded(work)
-            self._deeds.not_recorded(note)
         now = time.monotonic()
         for flight, _ in pending.flights:
             if self._schedule.flights.get(flight.id) is flight:

@@ -301,10 +301,6 @@ class Reader:
             if (record := _record(row)).reason in {Reason.VENDOR_REFUSED, Reason.VENDOR_ANSWER}
         ]
 
-    def told(self, limit: int = 100) -> list[Record]:
-        """What the owner did that had to be on record first, newest first."""
-        return [_record(row) for row in self._all(_NEWEST, "owner", None, limit)]
-
     def inbox(self, limit: int = 100, *, device: str | None = None) -> list[InboxRecord]:
         """The newest of what vendors sent to devices, and what became of it."""
         entries = [_record(row) for row in self._all(_NEWEST, "inbox", device, limit)]
@@ -371,7 +367,7 @@ class Reader:
         return [Queued(*(*row[:-1], _reason(row[-1]))) for row in rows]
 
     def deeds(self, limit: int = 100) -> list[Record]:
-        """What the owner decided on the pages: ``type`` is what, ``host`` by whom."""
+        """What the owner decided or took out: ``type`` is what, ``host`` by whom."""
         return [_record(row) for row in self._all(_NEWEST, "deed", None, limit)]
 
     def version(self) -> int:

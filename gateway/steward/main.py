@@ -21,10 +21,9 @@ from gateway.box import firststart
 from gateway.config import Config
 from gateway.decisions import DecisionError
 from gateway.ipc import channel as ipc
-from gateway.ipc.ask import NoAnswer, ask
+from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
-from gateway.ipc.messages import Deed, DeedNoted
 from gateway.ipc.steward import (
     AskCounts,
     AskDeeds,
@@ -47,7 +46,7 @@ from gateway.ipc.steward import (
     ToSteward,
 )
 from gateway.ledger.reader import LedgerError
-from gateway.reasons import Reason
+from gateway.noting import on_record
 from gateway.registry import Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
 from gateway.steward.guesses import Guesses
@@ -220,10 +219,7 @@ class Steward:
         """On record, or nothing is done. Raises NoAnswer."""
         secret = message.what in ("household", "password")
         detail = "" if secret else " ".join(word for word in (message.value, message.name) if word)
-        deed = Deed(1, message.device, message.what, f"{role} at {message.address}", detail)
-        noted = ask(self._config.paths.socket("ledger"), deed, DeedNoted, timeout=10.0)
-        if noted.reason >= 0:
-            raise NoAnswer(f"not done, for it could not be recorded: {Reason.from_code(noted.reason).words}")
+        on_record(self._config, message.device, message.what, f"{role} at {message.address}", detail)
 
     def _change(self, message: Decide) -> None:
         dmz, device, value = self._config.dmz, message.device, message.value

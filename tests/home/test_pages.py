@@ -13,27 +13,19 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from gateway.box import firststart
-from tests.home.browser import URL, faults, on_the_laptop
+from tests.home.browser import URL, faults
 from tests.home.client import Here, eventually, mudroom, order, run_in, status_of
 from tests.home.lab import layout
+from tests.home.owner import CA, PASSWORD, fresh_code
 
-PASSWORD = "the boots stand by the door"
 HOUSEHOLD = "what the children may see"
-CA = layout.STATE / "state" / "pki" / "ca.pem"
 ADDRESS = layout.LAN4.partition("/")[0]
-
-
-@pytest.fixture(scope="module")
-def browser(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with on_the_laptop(tmp_path_factory.mktemp("browser"), CA) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
 def owner(browser: Browser) -> Iterator[BrowserContext]:
     """A browser in which first start was done: with the code that the console shows."""
-    state = layout.STATE / "state"
-    firststart.make(state)
+    fresh_code()
     context = browser.new_context()
     watch(context)
     page = context.new_page()
@@ -44,6 +36,7 @@ def owner(browser: Browser) -> Iterator[BrowserContext]:
     page.get_by_label("The same again").fill(PASSWORD)
     page.get_by_role("button", name="Make it mine").click()
     expect(page.get_by_role("alert")).to_contain_text("not the code")
+    state = layout.STATE / "state"
     code = firststart.code(state)
     assert code
     page.get_by_label("First-start code").fill(code.lower().replace("-", " "))
@@ -67,13 +60,6 @@ def watch(context: BrowserContext) -> None:
     context.on("request", lambda request: REQUESTED.append(request.url))
     context.on("console", lambda message: COMPLAINTS.append(message.text) if message.type == "error" else None)
     context.on("weberror", lambda error: COMPLAINTS.append(str(error.error)))
-
-
-@pytest.fixture
-def page(owner: BrowserContext) -> Iterator[Page]:
-    found = owner.new_page()
-    yield found
-    found.close()
 
 
 def test_the_certificate_is_the_home_cas_and_only_the_lan_is_served(here: Here) -> None:

@@ -35,7 +35,8 @@ def test_a_deed_is_on_disk_before_it_is_noted(tmp_path: Path) -> None:
             steward = await root(socket)
             for ref in (5, 6):
                 steward.send(deed(ref, "x" * 5000))
-                assert await steward.get() == DeedNoted(ref, -1)
+                noted = await steward.get()
+                assert noted.seq > 0 and noted == DeedNoted(ref, noted.seq, -1)
                 with Reader(made.paths.ledger) as reader:
                     assert len(reader.deeds()) == ref - 4
                     row = reader.deeds()[0]
@@ -78,7 +79,7 @@ def test_what_is_not_on_disk_is_never_noted() -> None:
     found.recorded(full)  # no seq: there was no room
     found.not_recorded(failed)
     found.recorded(Note("fetch", "another", "plug", "", ""))
-    assert told.messages == [DeedNoted(1, Reason.RECORD_FULL.code), DeedNoted(2, Reason.LEDGER_UNAVAILABLE.code)]
+    assert told.messages == [DeedNoted(1, 0, Reason.RECORD_FULL.code), DeedNoted(2, 0, Reason.LEDGER_UNAVAILABLE.code)]
 
 
 def test_too_many_at_once_are_told_so() -> None:
@@ -86,4 +87,4 @@ def test_too_many_at_once_are_told_so() -> None:
     for ref in range(deeds.MOST_AT_ONCE):
         assert found.ask(told, deed(ref)) is not None  # type: ignore[arg-type]
     assert found.ask(told, deed(99)) is None  # type: ignore[arg-type]
-    assert told.messages == [DeedNoted(99, Reason.LEDGER_UNAVAILABLE.code)]
+    assert told.messages == [DeedNoted(99, 0, Reason.LEDGER_UNAVAILABLE.code)]
