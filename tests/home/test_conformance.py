@@ -180,7 +180,9 @@ def test_a_device_that_reaches_for_something_else_fails_that(here: Here, admitte
 def test_watching_tells_what_comes_and_reports_on_that_alone(here: Here, admitted: str, tmp_path: Path) -> None:
     with on_the_internet(MANIFEST):
         enrolled(tmp_path, admitted)
-        line = ["ip", "netns", "exec", layout.GATEWAY, MUDROOM, "check", "device", admitted, "--watch", "5", "--json"]
+        # a shell that runs the tests in the background leaves them a SIGINT that is ignored: --default-signal
+        line = ["env", "--default-signal=INT", "ip", "netns", "exec", layout.GATEWAY]
+        line += [MUDROOM, "check", "device", admitted, "--watch", "5", "--json"]
         with subprocess.Popen(
             line, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=GATEWAY_ENVIRONMENT
         ) as process:
