@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from gateway.ipc.rulebook import AskRulings, Rulings
 from gateway.policy.offering import declared_pointer, place_of
@@ -13,7 +12,7 @@ from gateway.web.visit import Visit
 
 
 async def ruled(seen: Visit, message: dict[str, Any]) -> dict[str, Any]:
-    """The sheet's facts, each line with "rule", "did" and "decide" (an address; empty where nobody can)."""
+    """The sheet's facts, each line with "rule", "did" and "place" (of the declared field; empty where there is none)."""
     found = await seen.house.link.ask(AskRulings(0, seen.token, message["id"]), Rulings)
     _, schema = facts.schema_of(seen.home, seen.home.by_id.get(message["device"]), message["type"])
     return message | {"lines": lines(schema, message, found)}
@@ -30,6 +29,5 @@ def lines(schema: Schema | None, message: dict[str, Any], found: Rulings) -> lis
             nearest = nearest.rpartition("/")[0]
         row = by.get(nearest)
         known = schema is not None and place_of(schema, place) is not None
-        where = f"/devices/{message['device']}/fields?" + urlencode({"type": message["type"], "pointer": place})
-        made.append(line | {"rule": row.rule if row else "", "did": row.do if row else "", "decide": where if known else ""})
+        made.append(line | {"rule": row.rule if row else "", "did": row.do if row else "", "place": place if known else ""})
     return made
