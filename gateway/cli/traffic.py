@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from gateway.cli.filters import (
@@ -23,6 +22,7 @@ from gateway.cli.filters import (
 from gateway.cli.output import Json, console, plain, show, when
 from gateway.cli.state import State
 from gateway.ledger.reader import MessageRecord, Reader, Record
+from gateway.ledger.rulings import rulings
 from gateway.ledger.searching import Wanted
 from gateway.ledger.tried import Tried, tried
 from gateway.standard.claim import TYPE as CLAIM
@@ -117,29 +117,6 @@ def _message(record: MessageRecord) -> dict[str, Any]:
         "failure": record.last_failure.label if record.last_failure else "",
         "id": message.id,
     }
-
-
-def rulings(message: Record) -> list[dict[str, Any]]:
-    """What the owner's rules decided in a message: "rule", "do", "at" (pointers; none: the message as a whole).
-
-    A door says so, and one that was taken over may say anything: what is in no such form is one ruling that says so.
-    """
-    if not message.detail:
-        return []
-    try:
-        return [msgspec.structs.asdict(ruling) for ruling in _rulings(message.detail)]
-    except msgspec.DecodeError:
-        return [{"rule": "(unreadable)", "do": "?", "at": []}]
-
-
-class _Ruling(msgspec.Struct):
-    rule: str
-    do: str
-    at: list[str]
-    more: int = 0
-
-
-_rulings = msgspec.json.Decoder(list[_Ruling]).decode
 
 
 def _refusal(record: Record) -> dict[str, Any]:

@@ -55,6 +55,7 @@ from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
 from gateway.registry import RegistryFile
+from gateway.rules import Quarantine, RulesFolder
 from gateway.standard.slots import slot_start
 
 log = logging.getLogger(__name__)
@@ -138,6 +139,7 @@ class Ledger:
             seconds=config.courier.inbox_seconds,
             keep_seconds=config.courier.give_up_seconds,
             answer_seconds=config.courier.connect_seconds + config.courier.answer_seconds + SPARE_SECONDS,
+            quarantine=Quarantine(RulesFolder(config.paths.rules)),
         )
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()

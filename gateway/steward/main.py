@@ -24,6 +24,7 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
+from gateway.ipc.rulebook import AskRules, AskRulings, DecideRule, Rulings, ToRulebook
 from gateway.ipc.steward import (
     AskCounts,
     AskDeeds,
@@ -47,8 +48,10 @@ from gateway.ipc.steward import (
 )
 from gateway.ledger.reader import LedgerError
 from gateway.noting import on_record
+from gateway.policy.rule import RuleError
 from gateway.registry import Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
+from gateway.steward import rulebook
 from gateway.steward.guesses import Guesses
 from gateway.steward.passwords import PasswordError, Passwords, check
 from gateway.steward.record import Book
@@ -85,7 +88,7 @@ class Steward:
 
     def channel(self) -> Channel:
         """For one more peer."""
-        return Channel(ToSteward, self._receive, lost=self.open.discard, made=self.open.add)
+        return Channel(ToSteward | ToRulebook, self._receive, lost=self.open.discard, made=self.open.add)
 
     @property
     def idle(self) -> bool:
@@ -137,6 +140,8 @@ class Steward:
         match message:
             case Decide():
                 return await self._decide(message, role)
+            case DecideRule():
+                return await self._decide_rule(message, role)
             case Leave():
                 self.sessions.end(message.token)
                 return Done(message.ref, "")
@@ -156,6 +161,10 @@ class Steward:
             case AskCounts():
                 newest = () if message.device else self._book.newest()
                 return Counts(ref, self._book.tried(message.device), self._book.spent(message.device), newest)
+            case AskRules():
+                return rulebook.shown(self._config, self._registry.current(), ref)
+            case AskRulings():
+                return Rulings(ref, rulebook.decided(self._book.reader, message.id))
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
         raise ValueError(f"nobody answers {type(message).__name__}")
@@ -213,6 +222,21 @@ class Steward:
                 log.warning("%s of %s was not done: %s", message.what, message.device or "the house", error)
                 return Done(message.ref, str(error)[:512])
         log.info("%s of %s, by the %s at %s", message.what, message.device or "the house", role, message.address)
+        return Done(message.ref, "")
+
+    async def _decide_rule(self, message: DecideRule, role: str) -> Done | Refusal:
+        if role != "owner":
+            return Refusal(message.ref, "role")
+
+        def note(device: str, what: str, detail: str) -> None:
+            on_record(self._config, device, what, f"{role} at {message.address}", detail)
+
+        async with self._deciding:
+            try:
+                await asyncio.to_thread(rulebook.decide, self._config, self._registry.current(), message, note)
+            except (DecisionError, RuleError, RegistryError, NoAnswer, OSError) as error:
+                log.warning("rule %s was not done: %s", message.act, error)
+                return Done(message.ref, str(error)[:512])
         return Done(message.ref, "")
 
     def _note(self, message: Decide, role: str) -> None:

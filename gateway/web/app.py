@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import api, pages
+from gateway.web import api, pages, ruling
 from gateway.web.deciding import decide
 from gateway.web.entrance import entrance
 from gateway.web.guard import Guard
@@ -34,6 +34,8 @@ PAGES = {
     "/leaks": pages.leaks,
     "/newcomers": pages.newcomers,
     "/settings": pages.settings,
+    "/rules": ruling.rules,
+    "/devices/{device}/fields": ruling.field,
 }
 PROGRAMS = {
     "/api/devices": api.devices,
@@ -52,6 +54,7 @@ def build(config: Config, link: Asks) -> ASGIApp:
     routes += [Route(path, api.for_programs(house, told)) for path, told in PROGRAMS.items()]
     routes += [Route(path, handler, methods=["GET", "POST"]) for path, handler in entrance(house).items()]
     routes += [
+        Route("/rules/decide", ruling.decide(house), methods=["POST"]),
         Route("/decide", decide(house), methods=["POST"]),
         Route("/events", events(house)),
         Route("/static/{name}", pages.static),

@@ -15,6 +15,7 @@ from gateway.reasons import Reason
 from gateway.registry import Device, Home, Kind
 from gateway.standard import changes, wording
 from gateway.standard.manifest import Direction, Manifest, MessageType, parse_manifest
+from gateway.standard.refusal import token
 from gateway.standard.schema import Schema
 from gateway.web import words
 
@@ -252,6 +253,7 @@ def declared(manifest: Manifest) -> dict[str, Any]:
         "terms": manifest.vendor.terms,
         "support_end": manifest.vendor.support_end.isoformat(),
         "hosts": list(manifest.hosts),
+        "device": "",  # whose fields can be decided about: the device's page says
         "messages": [
             {
                 "type": each.name,
@@ -262,7 +264,12 @@ def declared(manifest: Manifest) -> dict[str, Any]:
                 "rate": wording.rate(each.rate),
                 "uses": wording.uses(each.uses),
                 "fields": [
-                    {"title": field.title, "domain": wording.domain(field), "optional": name not in each.schema.required}
+                    {
+                        "title": field.title,
+                        "domain": wording.domain(field),
+                        "optional": name not in each.schema.required,
+                        "place": f"/payload/{token(name)}" if each.direction is Direction.FROM_DEVICE else "",
+                    }
                     for name, field in each.schema.properties
                 ],
             }

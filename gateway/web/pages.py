@@ -16,6 +16,7 @@ from gateway.ipc.steward import AskCounts, AskDeeds, AskMessage, AskMessages, Co
 from gateway.web import facts
 from gateway.web.link import Refused
 from gateway.web.render import files, render
+from gateway.web.rulefacts import ruled
 from gateway.web.visit import House, Visit, visit
 
 SHOWN = 25  # messages on a device's page
@@ -86,7 +87,7 @@ async def device(seen: Visit) -> Response:
         attempts=facts.attempts(seen.home, found),
         spent=facts.spent_today(found, known.id),
         kinds=facts.kinds(shown),
-        declared=facts.declared(manifest) if manifest else None,
+        declared=facts.declared(manifest) | {"device": known.id} if manifest else None,
     )  # fmt: skip
 
 
@@ -103,7 +104,7 @@ async def message(seen: Visit) -> Response:
     found = await seen.house.link.ask(AskMessage(0, seen.token, seen.request.path_params["id"][:64]), Whole)
     if found.row is None:
         raise HTTPException(404, "There is no such message. It may have been removed to make room.")
-    return html("message.html", seen, here="home", message=facts.message(seen.home, found))
+    return html("message.html", seen, here="home", message=await ruled(seen, facts.message(seen.home, found)))
 
 
 async def attempts(seen: Visit) -> Response:

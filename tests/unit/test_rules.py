@@ -14,7 +14,7 @@ from gateway.policy.rule import RuleError
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind
 from gateway.rules import MAX_FILES, Plans, RulesFolder, local_moment, read
-from gateway.rulewriting import OWNERS_FILE, add, remove
+from gateway.rulewriting import OWNERS_FILE, add, named, off, remove, switch_off, switch_on, would
 from gateway.standard.manifest import parse_manifest
 
 DENY = '[[rule]]\nname = "{}"\ndo = "deny"\n'
@@ -216,3 +216,36 @@ def test_rules_that_cannot_be_compiled_are_a_refusal(folder: Path, monkeypatch: 
         with pytest.raises(RuledOut) as caught:
             plans.plan(device, manifest, manifest.messages["alarm"])
         assert caught.value.reason is Reason.RULE_ERROR
+
+
+def test_a_rule_is_switched_off_and_on_and_tried_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "policy.d"
+    add(folder, withhold("one"))
+    add(folder, withhold("two", "/payload/b"))
+    switch_off(folder, "one")
+    assert [rule.name for rule in read(folder).rules] == ["two"]
+    ((rule, table),) = off(folder)
+    assert (rule.name, table) == ("one", withhold("one"))
+    assert read(folder).ignored == (), "nobody takes the file for one that was forgotten"
+    with pytest.raises(RuleError, match="off already"):
+        switch_off(folder, "one")
+    assert [rule.name for rule in would(folder, table)] == ["one", "two"]
+    switch_on(folder, "one")
+    assert [rule.name for rule in read(folder).rules] == ["one", "two"] and off(folder) == ()
+    switch_off(folder, "one")
+    remove(folder, "one")
+    assert off(folder) == () and [rule.name for rule in read(folder).rules] == ["two"]
+    put(folder, "90-mine.toml", "mine")
+    for change in (switch_off, switch_on, remove):
+        with pytest.raises(RuleError, match="written by hand"):
+            change(folder, "mine")
+
+
+def test_two_targets_never_share_a_name(tmp_path: Path) -> None:
+    """A manifest may declare what a name cannot tell apart: the second rule must not take the first one's place."""
+    folder = tmp_path / "policy.d"
+    for field in ("/payload/a_b", "/payload/a-b", "/payload/A b", "/payload/" + "x" * 80, "/payload/" + "x" * 81):
+        name = named(read(folder).rules, device="plug", type="t", field=field)
+        add(folder, {"name": name, "device": "plug", "type": "t", "field": field, "do": "withhold"})
+        assert named(read(folder).rules, device="plug", type="t", field=field) == name
+    assert len(read(folder).rules) == 5

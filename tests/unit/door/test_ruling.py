@@ -12,6 +12,7 @@ import pytest
 from gateway.reasons import Reason
 from gateway.registry import Kind
 from gateway.rulewriting import add, remove
+from gateway.standard import firmware, inbox
 from tests.unit.door.lab import MEDIA, MESSAGE, TARGET, Lab
 
 SENT = json.loads(MESSAGE)["payload"]
@@ -142,3 +143,49 @@ def test_a_message_that_does_not_conform_is_refused_before_any_rule(lab: Lab, ru
     status, problem, _ = post(lab, MESSAGE.replace(b"Reading lamp, living room", b"aGVsbG8gd29ybGQhIQ9xK4zQ"))
     assert (status, problem["type"]) == (422, "urn:mudroom:refusal:not-readable")
     lab.refusal(Reason.NOT_READABLE)
+
+
+# --- a quarantine that a rule orders stops all else, too ------------------------------------------------------------------
+
+SHUT = "urn:mudroom:refusal:rule-quarantined"
+
+
+def get(lab: Lab, path: str) -> tuple[int, bytes]:
+    with lab.http() as client:
+        client.request("GET", path)
+        answer = client.getresponse()
+        return answer.status, answer.read()
+
+
+def test_a_device_that_a_rule_shuts_out_gets_neither_inbox_nor_software(lab: Lab, rules: Path) -> None:
+    add(rules, {"name": "out", "device": "plug-1", "do": "quarantine"})
+    for path in (inbox.PATH, firmware.PATH, firmware.IMAGE_PATH):
+        status, body = get(lab, path)
+        assert (status, json.loads(body)["type"]) == (403, SHUT), path
+        assert b"rule out" not in body
+        assert "rule out" in lab.refusal(Reason.RULE_QUARANTINED).detail
+    assert lab.ledger.asks.empty(), "the ledger is not even asked"
+    remove(rules, "out")
+    assert get(lab, inbox.PATH)[0] == 204
+    assert get(lab, firmware.PATH)[0] == 204
+
+
+def test_what_a_message_did_shuts_out_from_the_inbox_too(lab: Lab, rules: Path) -> None:
+    add(rules, {"name": "odd", "value_of": "/payload/power", "above": 3000, "do": "quarantine"})
+    assert get(lab, inbox.PATH)[0] == 204, "it did nothing yet"
+    assert post(lab, MESSAGE.replace(b"61.4", b"3001"))[0] == 403
+    lab.refusal(Reason.RULE_QUARANTINED)
+    assert get(lab, inbox.PATH)[0] == get(lab, firmware.PATH)[0] == 403
+    lab.refusal(Reason.RULE_QUARANTINED)
+    lab.refusal(Reason.RULE_QUARANTINED)
+    add(rules, {"name": "other", "type": "alarm", "do": "deny"})
+    assert get(lab, inbox.PATH)[0] == 204, "until the rules change"
+
+
+def test_rules_that_cannot_be_read_hand_out_nothing(own: Lab) -> None:
+    folder = own.config.paths.rules
+    folder.mkdir()
+    (folder / "a.toml").write_text("[[rule]\n")
+    for path in (inbox.PATH, firmware.PATH):
+        status, body = get(own, path)
+        assert json.loads(body)["type"] == "urn:mudroom:refusal:rules-unreadable" and status >= 400

@@ -37,13 +37,24 @@ def test_a_template_holds_no_foreign_address_no_inline_code_and_no_way_around_es
 
 
 def test_an_address_in_a_page_holds_ids_of_ours_alone() -> None:
-    """A device's id and a message's are checked where they are made; no vendor's or device's text is ever part of an address."""
+    """A device's id and a message's are checked where they are made; a declared field's place stands in a query, escaped."""
     held = set()
     for path in TEMPLATES:
         for attribute in re.findall(r"(?:href|action|hx-get|src)=\"([^\"]*)\"", path.read_text()):
             assert attribute.startswith(("/", "#main", "{{ path }}"))
             held |= set(re.findall(r"\{\{ (.*?) \}\}", attribute))
-    assert held == {"path", "version", "device.id", "each.id", "each.device", "message.id", "message.device"}
+    escaped = {word for word in held if word.endswith("|urlencode")}
+    assert escaped == {"each.type|urlencode", "field.place|urlencode", "line.place|urlencode", "message.type|urlencode"}
+    assert held - escaped == {
+        "path",
+        "declared.device",
+        "version",
+        "device.id",
+        "each.id",
+        "each.device",
+        "message.id",
+        "message.device",
+    }
 
 
 def test_our_own_files_ask_nobody() -> None:
