@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import api, pages
+from gateway.web import api, pages, record
 from gateway.web.deciding import decide
 from gateway.web.entrance import entrance
 from gateway.web.guard import Guard
@@ -51,6 +51,7 @@ def build(config: Config, link: Asks) -> ASGIApp:
     routes = [Route(path, pages.for_people(house, page)) for path, page in PAGES.items()]
     routes += [Route(path, api.for_programs(house, told)) for path, told in PROGRAMS.items()]
     routes += [Route(path, handler, methods=["GET", "POST"]) for path, handler in entrance(house).items()]
+    routes += record.routes(house)
     routes += [
         Route("/decide", decide(house), methods=["POST"]),
         Route("/events", events(house)),

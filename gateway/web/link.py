@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.ipc.channel import Channel, connect
+from gateway.ipc.recording import FromRecord
 from gateway.ipc.steward import FromSteward, Refusal
 
 ANSWER_SECONDS = 20.0
@@ -79,7 +80,7 @@ class Link:
     async def _open(self) -> Channel:
         async with self._connecting:
             if self._channel is None or not self._channel.open:
-                self._channel = await connect(self._path, Channel(FromSteward, self._receive, lost=self._lost))
+                self._channel = await connect(self._path, Channel(FromSteward | FromRecord, self._receive, lost=self._lost))
             return self._channel
 
     def _lost(self, channel: Channel) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from tests.bench import ours, proxy, report
 
-PARTS = ("proxy", "steering")
+PARTS = ("proxy", "steering", "pages")
 LIMIT_SECONDS = 590
 
 
@@ -62,6 +62,10 @@ def main() -> int:
         if "proxy" in parts:
             size = proxy.QUICK if options.quick else proxy.FULL
             tables += report.tables(proxy.run(size, tell, not options.no_home, not options.no_peers))
+        if "pages" in parts:
+            from tests.bench import pages
+
+            pages.whole(100_000 if options.quick else 1_000_000)
     except KeyboardInterrupt:
         tell("stopped")
         return 130
