@@ -75,7 +75,7 @@ fuzz: setup ## fuzz the parsers of foreign bytes, a minute each (ARGS="ijson --s
 	@$(PYTHON) -m tests.fuzz $(ARGS)
 
 .PHONY: bench
-bench: setup ## measure steering and proxy against named peers (ten minutes; docs/benchmarks.md)
+bench: setup ## measure steering and proxy against named peers, and the pages (ten minutes; docs/benchmarks.md)
 	@$(PYTHON) -m tests.bench
 
 .PHONY: bench-vm

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gateway.cli import exporting
+from gateway.cli.exporting import target
 from gateway.cli.filters import (
     DeviceOption,
     FieldOption,
@@ -27,7 +27,7 @@ from gateway.cli.state import State
 from gateway.cli.traffic import opened
 from gateway.ipc.ask import NoAnswer, ask
 from gateway.ipc.messages import AskErase, AskStatus, Erased, Status
-from gateway.ledger import anchors
+from gateway.ledger import anchors, exporting
 from gateway.ledger.anchors import Anchor, AnchorError
 
 app = typer.Typer(help="Check, search, erase and export the record.", no_args_is_help=True)
@@ -156,7 +156,7 @@ def export(  # noqa: PLR0917 # typer calls it by name
 ) -> None:
     """Messages with what was sent, what left and what came back, oldest first, for other programs."""
     meant = wanted("refusal" if refused else "message", device, vendor, host, type_, field, text, since, until)
-    with opened(context) as reader, exporting.target(to) as file:
+    with opened(context) as reader, target(to) as file:
         number = exporting.write(exporting.rows(reader, meant), format, file)
     if to is not None:
         typer.echo(plain(f"{number} messages are in {to}"))

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -28,6 +29,10 @@ from gateway.standard.slots import presence
 
 class LedgerError(OSError):
     """The ledger's file cannot be read. Says why and what to do."""
+
+
+class Stopped(Exception):
+    """The walk was no longer wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +235,12 @@ class Reader:
                     break
         return found[:limit]
 
+    def page(self, wanted: Wanted, edge: int, limit: int, *, oldest_first: bool = False) -> tuple[list[Record], int | None]:
+        """One bounded look beyond seq ``edge``: what was found, and the next edge, None at the end."""
+        with self._errors():
+            found = Search(wanted, _COLUMNS, oldest_first=oldest_first).page(self._database, edge, limit)
+        return [_record(row) for row in found.rows], found.edge
+
     def walk(self, wanted: Wanted) -> Iterator[Record]:
         """All records that are meant, oldest first, some at a time: what is read in between may make room meanwhile."""
         with self._errors():
@@ -380,12 +391,20 @@ class Reader:
         rows = self._all("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1")
         return (rows[0][0], rows[0][1]) if rows else (0, GENESIS)
 
-    def verify(self, newest: int | None = None, anchors: Mapping[int, bytes] | None = None) -> Verification:
-        """Walk the chain, all of it or its ``newest`` records. Raises LedgerError.
+    def verify(
+        self, newest: int | None = None, anchors: Mapping[int, bytes] | None = None, stop: Event | None = None
+    ) -> Verification:
+        """Walk the chain, all of it or its ``newest`` records. Raises LedgerError, and Stopped once ``stop`` is set.
 
         A cut-off end cannot be seen but by ``anchors``: heads that were kept elsewhere, hash by seq.
         """
-        return verifying.verify(self._all, newest, anchors)
+
+        def read(statement: str, *values: Any) -> list[Any]:
+            if stop is not None and stop.is_set():
+                raise Stopped
+            return self._all(statement, *values)
+
+        return verifying.verify(read, newest, anchors)
 
     def oldest(self) -> int:
         """When the oldest record that is still there was made (nanoseconds since the epoch); 0 where there is none."""

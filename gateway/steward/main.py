@@ -24,6 +24,7 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
+from gateway.ipc.recording import AskChain, AskFound, AskPiece, Erase, ToRecord
 from gateway.ipc.rulebook import AskRules, AskRulings, DecideRule, Rulings, ToRulebook
 from gateway.ipc.steward import (
     AskCounts,
@@ -51,7 +52,8 @@ from gateway.noting import on_record
 from gateway.policy.rule import RuleError
 from gateway.registry import Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
-from gateway.steward import rulebook
+from gateway.steward import archive, rulebook
+from gateway.steward.erasing import Eraser
 from gateway.steward.guesses import Guesses
 from gateway.steward.passwords import PasswordError, Passwords, check
 from gateway.steward.record import Book
@@ -77,6 +79,8 @@ class Steward:
         self._passwords = Passwords(self._state)
         self._registry = RegistryFile(config.paths.registry)
         self._book = Book(config.paths.ledger)
+        self._walk = archive.Walk(config.paths.ledger, config.paths.anchors)
+        self._eraser = Eraser(config)
         self._reading = ThreadPoolExecutor(1, "record")  # SQLite's one thread: a long look holds up no login
         self._tasks: set[asyncio.Task[None]] = set()
         self._hashing = asyncio.Lock()  # one at a time: each takes 19 MiB
@@ -88,7 +92,7 @@ class Steward:
 
     def channel(self) -> Channel:
         """For one more peer."""
-        return Channel(ToSteward | ToRulebook, self._receive, lost=self.open.discard, made=self.open.add)
+        return Channel(ToSteward | ToRecord | ToRulebook, self._receive, lost=self.open.discard, made=self.open.add)
 
     @property
     def idle(self) -> bool:
@@ -102,6 +106,7 @@ class Steward:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for link in list(self.open):
             link.close()
+        await asyncio.to_thread(self._walk.close)
         await asyncio.get_running_loop().run_in_executor(self._reading, self._book.close)
         self._reading.shutdown()
 
@@ -140,6 +145,10 @@ class Steward:
         match message:
             case Decide():
                 return await self._decide(message, role)
+            case AskPiece() | AskChain(check=True) | Erase() if role != "owner":
+                return Refusal(message.ref, "role")
+            case Erase():
+                return await self._eraser.erase(message, f"{role} at {message.address}")
             case DecideRule():
                 return await self._decide_rule(message, role)
             case Leave():
@@ -165,6 +174,14 @@ class Steward:
                 return rulebook.shown(self._config, self._registry.current(), ref)
             case AskRulings():
                 return Rulings(ref, rulebook.decided(self._book.reader, message.id))
+            case AskFound():
+                return archive.found(self._book, ref, message.sought, message.before)
+            case AskPiece():
+                return archive.piece(self._book, message)
+            case AskChain():
+                if message.check:
+                    self._walk.begin()
+                return self._walk.told(ref, self._book, self._eraser.words)
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
         raise ValueError(f"nobody answers {type(message).__name__}")

@@ -134,11 +134,21 @@ def _names(record: Record) -> tuple[str, str, str, str]:
     return record.device[:64], record.vendor[:MOST_WORD], record.host[:MOST_WORD], record.type[:MOST_WORD]
 
 
+def shown(reader: Reader, record: Record) -> MessageRow:
+    """A message, or a refused one, as it stands in a list."""
+    return _row(reader.answered(record)) if record.kind == "message" else _refused(record)
+
+
+def weight(row: MessageRow) -> int:
+    """Bytes of a frame that a row may take."""
+    return len(row.body) + len(row.detail.encode()) + sum(len(pointer.encode()) for pointer in row.pointers) + 1024
+
+
 def _bounded(rows: list[MessageRow]) -> tuple[MessageRow, ...]:
     """As many as fit into one frame."""
     size, kept = 0, []
     for row in rows:
-        size += len(row.body) + len(row.detail.encode()) + sum(len(pointer.encode()) for pointer in row.pointers) + 1024
+        size += weight(row)
         if size > MOST_LIST:
             break
         kept.append(row)

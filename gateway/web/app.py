@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import api, pages, ruling
+from gateway.web import api, pages, record, ruling
 from gateway.web.deciding import decide
 from gateway.web.entrance import entrance
 from gateway.web.guard import Guard
@@ -53,6 +53,7 @@ def build(config: Config, link: Asks) -> ASGIApp:
     routes = [Route(path, pages.for_people(house, page)) for path, page in PAGES.items()]
     routes += [Route(path, api.for_programs(house, told)) for path, told in PROGRAMS.items()]
     routes += [Route(path, handler, methods=["GET", "POST"]) for path, handler in entrance(house).items()]
+    routes += record.routes(house)
     routes += [
         Route("/rules/decide", ruling.decide(house), methods=["POST"]),
         Route("/decide", decide(house), methods=["POST"]),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.ipc.channel import Channel, connect
+from gateway.ipc.recording import FromRecord
 from gateway.ipc.rulebook import FromRulebook
 from gateway.ipc.steward import FromSteward, Refusal
 
@@ -80,7 +81,9 @@ class Link:
     async def _open(self) -> Channel:
         async with self._connecting:
             if self._channel is None or not self._channel.open:
-                self._channel = await connect(self._path, Channel(FromSteward | FromRulebook, self._receive, lost=self._lost))
+                self._channel = await connect(
+                    self._path, Channel(FromSteward | FromRecord | FromRulebook, self._receive, lost=self._lost)
+                )
             return self._channel
 
     def _lost(self, channel: Channel) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.cli import exporting, filters, main
+from gateway.cli import filters, main
 from gateway.config import Config
 from gateway.ipc.ask import NoAnswer, ask
 from gateway.ipc.messages import AskStatus, Status
+from gateway.ledger import exporting
 from gateway.ledger.anchors import load
 from gateway.ledger.store import Batch, Quotas, Store
 from tests.unit.ledger.grown import bytes_on_disk, message, said

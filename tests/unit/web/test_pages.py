@@ -20,7 +20,17 @@ from gateway.web.guard import HEADERS
 from tests.unit.ledger.peers import connect
 from tests.unit.web.house import HOUSEHOLD, PASSWORD, SAMPLES, Browser, House, csrf, run
 
-PAGES = ("/", "/devices/plug", "/devices/plug/forget", "/messages/m-1", "/attempts", "/leaks", "/newcomers", "/settings")
+PAGES = (
+    "/",
+    "/devices/plug",
+    "/devices/plug/forget",
+    "/messages/m-1",
+    "/attempts",
+    "/leaks",
+    "/newcomers",
+    "/record",
+    "/settings",
+)
 PROGRAMS = ("/api/devices", "/api/messages", "/api/messages/m-1", "/api/attempts", "/api/leaks", "/api/newcomers")
 READING = {"measured": "2026-11-22T13:37:42Z", "on": True, "power": 61.4}
 
@@ -375,7 +385,7 @@ def test_a_hostile_manifest_and_hostile_names_stay_words(tmp_path: Path) -> None
         assert (
             await browser.decide("admit", device="lamp", value="02:00:00:00:00:09", name="<img src=x onerror=z>")
         ).where == "/devices/lamp"
-        for path in (*PAGES[:3], "/devices/lamp", "/devices/lamp/forget", "/newcomers", "/settings"):
+        for path in (*PAGES[:3], "/devices/lamp", "/devices/lamp/forget", "/newcomers", "/record", "/settings"):
             got = await browser.get(path)
             assert got.status == 200
             harmless(got.text)

@@ -44,10 +44,17 @@ def test_an_address_in_a_page_holds_ids_of_ours_alone() -> None:
             assert attribute.startswith(("/", "#main", "{{ path }}"))
             held |= set(re.findall(r"\{\{ (.*?) \}\}", attribute))
     escaped = {word for word in held if word.endswith("|urlencode")}
-    assert escaped == {"each.type|urlencode", "field.place|urlencode", "line.place|urlencode", "message.type|urlencode"}
+    assert escaped == {
+        "each.type|urlencode",
+        "field.place|urlencode",
+        "line.place|urlencode",
+        "message.type|urlencode",
+        "said.device|urlencode",
+    }
     assert held - escaped == {
         "path",
         "declared.device",
+        "older",  # made by urlencode
         "version",
         "device.id",
         "each.id",
