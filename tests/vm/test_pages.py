@@ -51,7 +51,7 @@ def test_the_owner_comes_in_by_the_code_on_the_screen_and_sees_the_devices(vm: S
     CA.write_text(vm.guest.run("cat", "/var/lib/mudroom/pki/ca.pem").out)
     JAR.unlink(missing_ok=True)
     assert end(curl(vm, "/")) == f"303 {URL}/start"
-    assert end(post(vm, "/start", code="00000-00000-00000-00000", password=PASSWORD, again=PASSWORD)).startswith("422")
+    assert end(post(vm, "/start", code="00000-00000-00000-00000", password=PASSWORD, again=PASSWORD)).startswith("403")
     code = vm.guest.run("cat", "/var/lib/mudroom/box/first-start-code").out.strip()
     assert end(post(vm, "/start", code=code, password=PASSWORD, again=PASSWORD)) == f"303 {URL}/"
     home = curl(vm, "/")
