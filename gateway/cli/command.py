@@ -33,6 +33,7 @@ from gateway.cli import (
     serve,
     settings,
     status,
+    tokens,
     traffic,
 )
 from gateway.cli.state import State
@@ -68,6 +69,7 @@ app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")
 app.add_typer(settings.app, name="config")
 app.add_typer(passwords.app, name="password")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(serve.app, name="serve")
 
 

@@ -10,6 +10,7 @@ import typer
 from gateway.box import firststart
 from gateway.cli.state import State
 from gateway.steward.passwords import PasswordError, Passwords
+from gateway.steward.tokens import Tokens
 
 app = typer.Typer(help="Passwords of the owner's pages.", no_args_is_help=True)
 
@@ -34,9 +35,10 @@ def put(
 
 @app.command()
 def reset(context: typer.Context) -> None:
-    """For a lost password: removes both, and shows a new first-start code on the console. Everybody is logged out."""
+    """For a lost password: removes both and all tokens, shows a new first-start code on the console, logs everybody out."""
     state: State = context.obj
     folder = Path(state.config.paths.state)
     Passwords(folder).clear()
+    Tokens(folder).clear()  # whoever the owner is next knows of none
     firststart.again(folder)
     typer.echo("The console shows a new first-start code; the pages ask for it")

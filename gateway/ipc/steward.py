@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gateway.ipc.messages import Message
+from gateway.ipc.programs import AskFigures, AskTokens, Bearer, Borne, Figures, Made, MakeToken, RevokeToken, TokenList
 
 Token = Annotated[str, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=64)]  # of a device: an id, or the hardware address of a stranger
@@ -239,7 +240,8 @@ class Deeds(Message, frozen=True, array_like=True):
 
 
 class Refusal(Message, frozen=True, array_like=True):
-    """No answer. ``why``: "session" (the token is nobody's), "role" (not the owner's) or what failed, in words."""
+    """No answer. ``why``: "session" (the token is nobody's), "role" (not the owner's), "token" (no program's to decide) or what
+    failed, in words."""
 
     ref: int
     why: str
@@ -247,5 +249,9 @@ class Refusal(Message, frozen=True, array_like=True):
 
 ToSteward = (
     Standing | Begin | Enter | Leave | Decide | AskNews | AskMessages | AskMessage | AskCounts | AskDeeds
+    | Bearer | MakeToken | RevokeToken | AskTokens | AskFigures
 )  # fmt: skip
-FromSteward = Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
+FromSteward = (
+    Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
+    | Borne | Made | TokenList | Figures
+)  # fmt: skip

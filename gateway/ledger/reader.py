@@ -411,6 +411,10 @@ class Reader:
         rows = self._all("SELECT at FROM records ORDER BY seq LIMIT 1")
         return rows[0][0] if rows else 0
 
+    def rows(self, statement: str, *values: Any) -> list[Any]:
+        """For this room's own statements; every value is bound."""
+        return self._all(statement, *values)
+
     def _has(self, table: str) -> bool:
         return bool(self._all("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table))
 

@@ -37,6 +37,11 @@ class Guesses:
         self._all = everybody + ALL_SECONDS
         return 0
 
+    def late(self, address: str) -> int:
+        """Seconds (at least 1) that ``address`` still waits for its own tries, 0: none. Counts nothing; others' do not matter."""
+        late = self._each.get(address, 0.0) - self._clock() - (EACH_AT_ONCE - 1) * EACH_SECONDS
+        return int(late) + 1 if late > 0 else 0
+
     def forgive(self, address: str) -> None:
         """The try was right: that address begins anew. What counts for all together stays."""
         self._each.pop(address, None)

@@ -24,6 +24,7 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
+from gateway.ipc.programs import AskFigures, AskTokens, Bearer, MakeToken, RevokeToken
 from gateway.ipc.recording import AskChain, AskFound, AskPiece, Erase, ToRecord
 from gateway.ipc.rulebook import AskRules, AskRulings, DecideRule, Rulings, ToRulebook
 from gateway.ipc.steward import (
@@ -52,12 +53,14 @@ from gateway.noting import on_record
 from gateway.policy.rule import RuleError
 from gateway.registry import Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
-from gateway.steward import archive, rulebook
+from gateway.steward import archive, figures, rulebook
 from gateway.steward.erasing import Eraser
 from gateway.steward.guesses import Guesses
 from gateway.steward.passwords import PasswordError, Passwords, check
+from gateway.steward.programs import Programs, open_to_programs
 from gateway.steward.record import Book
 from gateway.steward.sessions import Sessions
+from gateway.steward.tokens import ROLES
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +90,7 @@ class Steward:
         self._deciding = asyncio.Lock()
         self.sessions = Sessions(clock)
         self.guesses = Guesses(clock)
+        self.programs = Programs(config, clock)
         self.open: set[Channel] = set()
         self.used = clock()
 
@@ -97,7 +101,8 @@ class Steward:
     @property
     def idle(self) -> bool:
         """Whether ending now would lose nothing: no session, no question, nobody who still waits for a guess."""
-        return not self._tasks and not len(self.sessions) and self.guesses.quiet and self._clock() - self.used > IDLE_SECONDS
+        quiet = self.guesses.quiet and self.programs.guesses.quiet
+        return not self._tasks and not len(self.sessions) and quiet and self._clock() - self.used > IDLE_SECONDS
 
     async def close(self) -> None:
         """End what is under way."""
@@ -139,12 +144,19 @@ class Steward:
             case Standing():
                 marks = self._passwords.marks()
                 return Stands(message.ref, self.sessions.find(message.token, marks), "owner" in marks)
-        role = self.sessions.find(message.token, self._passwords.marks(), touch=not isinstance(message, AskNews))
+            case Bearer():
+                return await self.programs.bearer(message)
+        program = self.programs.whose(message.token)
+        role = ROLES[program.may] if program else self._session(message)
         if not role:
             return Refusal(message.ref, "session")
+        if program and not open_to_programs(message):
+            return Refusal(message.ref, "token")
         match message:
+            case MakeToken() | RevokeToken() | AskTokens():
+                return await self.programs.answer(message, role)
             case Decide():
-                return await self._decide(message, role)
+                return await self._decide(message, role, f"token {program.name}" if program else role)
             case AskPiece() | AskChain(check=True) | Erase() if role != "owner":
                 return Refusal(message.ref, "role")
             case Erase():
@@ -182,9 +194,15 @@ class Steward:
                 if message.check:
                     self._walk.begin()
                 return self._walk.told(ref, self._book, self._eraser.words)
+            case AskFigures():
+                return figures.gather(ref, self._config, self._book.reader, self._registry.current())
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
         raise ValueError(f"nobody answers {type(message).__name__}")
+
+    def _session(self, message: Any) -> str:
+        """Whose session asks; empty where nobody's."""
+        return self.sessions.find(message.token, self._passwords.marks(), touch=not isinstance(message, AskNews))
 
     # --- the way in ---
 
@@ -223,14 +241,14 @@ class Steward:
 
     # --- decisions ---
 
-    async def _decide(self, message: Decide, role: str) -> Done | Refusal:
+    async def _decide(self, message: Decide, role: str, who: str) -> Done | Refusal:
         if role != "owner":
             return Refusal(message.ref, "role")
         async with self._deciding:
             try:
                 if message.what == "password":
                     await self._check_old(message)
-                await asyncio.to_thread(self._note, message, role)
+                await asyncio.to_thread(self._note, message, who)
                 if message.what in ("household", "password"):
                     await self._set_password(message)
                 else:
@@ -238,7 +256,7 @@ class Steward:
             except (DecisionError, RegistryError, ManifestError, PasswordError, NoAnswer) as error:
                 log.warning("%s of %s was not done: %s", message.what, message.device or "the house", error)
                 return Done(message.ref, str(error)[:512])
-        log.info("%s of %s, by the %s at %s", message.what, message.device or "the house", role, message.address)
+        log.info("%s of %s, by %s at %s", message.what, message.device or "the house", who, message.address)
         return Done(message.ref, "")
 
     async def _decide_rule(self, message: DecideRule, role: str) -> Done | Refusal:
@@ -256,11 +274,11 @@ class Steward:
                 return Done(message.ref, str(error)[:512])
         return Done(message.ref, "")
 
-    def _note(self, message: Decide, role: str) -> None:
+    def _note(self, message: Decide, who: str) -> None:
         """On record, or nothing is done. Raises NoAnswer."""
         secret = message.what in ("household", "password")
         detail = "" if secret else " ".join(word for word in (message.value, message.name) if word)
-        on_record(self._config, message.device, message.what, f"{role} at {message.address}", detail)
+        on_record(self._config, message.device, message.what, f"{who} at {message.address}", detail)
 
     def _change(self, message: Decide) -> None:
         dmz, device, value = self._config.dmz, message.device, message.value

@@ -1,4 +1,4 @@
-"""The same facts for programs: JSON, read-only, by the session's cookie. Errors have one shape (RFC 9457, problems.py)."""
+"""The same facts for programs: JSON, read-only, by a program's token or the session's cookie. Errors: RFC 9457."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.ipc.steward import AskMessage, AskMessages, Messages, Whole
 from gateway.web import facts
 from gateway.web.link import Refused
 from gateway.web.pages import Handler, counts
-from gateway.web.visit import House, Visit, visit
+from gateway.web.visit import CHALLENGE, House, Visit, visit
 
 MOST = 100
 
@@ -27,12 +27,12 @@ def for_programs(house: House, told: Told) -> Handler:
     async def handle(request: Request) -> Response:
         seen = await visit(house, request)
         if not seen.role:
-            raise HTTPException(401, "Log in first; the session's cookie goes with each request.")
+            raise HTTPException(401, "Send a program's token, or log in.", {"www-authenticate": CHALLENGE})
         try:
             found = await told(seen)
         except Refused as refused:
             if refused.why == "session":
-                raise HTTPException(401, "The session is over; log in again.") from None
+                raise HTTPException(401, "The token or the session is over.") from None
             raise
         return Response(msgspec.json.encode(found), media_type="application/json")
 

@@ -16,11 +16,14 @@ from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
 from gateway.web import api, pages, record, ruling
 from gateway.web.deciding import decide
+from gateway.web.decisions import decisions
 from gateway.web.entrance import entrance
 from gateway.web.guard import Guard
 from gateway.web.link import Asks, NoSteward, Refused
 from gateway.web.live import events
+from gateway.web.metrics import metrics
 from gateway.web.problems import answer
+from gateway.web.tokens import tokens
 from gateway.web.visit import House
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,9 @@ def build(config: Config, link: Asks) -> ASGIApp:
     routes += [
         Route("/rules/decide", ruling.decide(house), methods=["POST"]),
         Route("/decide", decide(house), methods=["POST"]),
+        Route("/api/decisions", decisions(house), methods=["POST"]),
+        Route("/tokens", tokens(house), methods=["POST"]),
+        Route("/metrics", metrics(house)),
         Route("/events", events(house)),
         Route("/static/{name}", pages.static),
     ]
@@ -96,6 +102,8 @@ def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)  # noqa: S101 # it is registered for this alone
     if error.why == "role":
         return answer(request.scope, 403, "Only the owner decides. This is the household's view.")
+    if error.why == "token":
+        return answer(request.scope, 403, "No program's token decides this; the owner does, on the pages.")
     log.error("the steward could not answer: %s", error.why)
     return answer(request.scope, 503, "The record cannot be read now; `mudroom doctor` tells why.")
 

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.standard.enrolment import HOST
-from gateway.web.problems import answer
+from gateway.web.problems import answer, is_api
 
 READING = ("GET", "HEAD")
 CHANGING = ("POST",)
@@ -54,20 +54,21 @@ class Guard:
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
-        refusal = self._wrong(scope["method"], Headers(scope=scope))
+        refusal = self._wrong(scope["method"], Headers(scope=scope), is_api(scope))
         if refusal is None:
             await self._app(scope, receive, sealed)
         else:
             await answer(scope, *refusal)(scope, receive, sealed)
 
-    def _wrong(self, method: str, headers: Headers) -> tuple[int, str] | None:
+    def _wrong(self, method: str, headers: Headers, program: bool) -> tuple[int, str] | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return 421, f"These pages are at https://{HOST}/, and under no other name."
         if method not in (*READING, *CHANGING):
             return 405, "Pages are read (GET) or changed (POST)."
         site = headers.get("sec-fetch-site")
-        if method in CHANGING and not self._ours(headers, hosts[0], site):
+        # no other site's page can send a token without asking first (Fetch: CORS-preflight), which is refused here as a method
+        if method in CHANGING and not (program and "authorization" in headers) and not self._ours(headers, hosts[0], site):
             return 403, "This did not come from the gateway's own pages. Open them and try again."
         # what other sites could load of ours without a person's click: nothing
         if method in READING and site in ("cross-site", "same-site") and headers.get("sec-fetch-mode") != "navigate":

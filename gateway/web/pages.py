@@ -130,7 +130,9 @@ async def settings(seen: Visit) -> Response:
     """Passwords, and what was decided."""
     found = await seen.house.link.ask(AskDeeds(0, seen.token, DEEDS), Deeds)
     rows = [{"at": row.at, "device": row.device, "what": row.what, "by": row.by, "detail": row.detail} for row in found.rows]
-    return html("settings.html", seen, here="settings", deeds=rows)
+    from gateway.web.tokens import known
+
+    return html("settings.html", seen, here="settings", deeds=rows, tokens=await known(seen))
 
 
 async def static(request: Request) -> Response:

@@ -10,12 +10,14 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 API = "/api/"
+METRICS = "/metrics"
 MEDIA_TYPE = "application/problem+json"
 
 
 def is_api(scope: Scope) -> bool:
     """Whether a program asks."""
-    return str(scope["path"]).startswith(API)
+    path = str(scope["path"])
+    return path.startswith(API) or path == METRICS
 
 
 def answer(scope: Scope, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -15,13 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from gateway.config import Config
+from gateway.ipc.programs import Bearer, Borne
 from gateway.ipc.steward import Standing, Stands
 from gateway.registry import Home, RegistryFile
 from gateway.web.link import Asks
+from gateway.web.problems import is_api
 
 COOKIE = "__Host-mudroom"  # RFC 6265bis: Secure, Path=/ and no Domain, or the browser does not take it
 COOKIE_SECONDS = 7 * 86_400
 MOST_TOKEN = 64
+CHALLENGE = 'Bearer realm="Mudroom"'  # RFC 6750 section 3
 MOST_BODY = 8_192
 MOST_FIELDS = 16
 
@@ -72,12 +75,34 @@ def csrf_of(token: str) -> str:
 
 
 async def visit(house: House, request: Request) -> Visit:
-    """Who comes. Raises NoSteward."""
+    """Who comes: by a program's token where one is sent, else by the session's cookie. Raises NoSteward and HTTPException."""
+    if "authorization" in request.headers:
+        return await _program(house, request)
     token = request.cookies.get(COOKIE, "")
     if len(token) > MOST_TOKEN or not token.isascii():
         token = ""
     found = await house.link.ask(Standing(0, token), Stands)
     return Visit(house, request, token if found.role else "", found.role, found.begun)
+
+
+async def _program(house: House, request: Request) -> Visit:
+    """A token opens what is made for programs and no page, and a cookie that comes along counts for nothing."""
+    if not is_api(request.scope):
+        return Visit(house, request, "", "", True)
+    sent = request.headers.getlist("authorization")
+    scheme, _, token = sent[0].partition(" ")
+    token = token.strip(" ")
+    if len(sent) != 1 or scheme.lower() != "bearer" or not token.isascii() or not 0 < len(token) <= MOST_TOKEN:
+        raise HTTPException(401, "Send one token, as: Authorization: Bearer TOKEN.", {"www-authenticate": CHALLENGE})
+    seen = Visit(house, request, token, "", True)
+    found = await house.link.ask(Bearer(0, token, seen.address), Borne)
+    if found.wait:
+        wait = str(found.wait)
+        raise HTTPException(429, f"Too many wrong tokens came from here. Wait {wait} seconds.", {"retry-after": wait})
+    if not found.role:
+        words = "This token is nobody's: mistyped, ended or revoked. The owner makes tokens under Settings."
+        raise HTTPException(401, words, {"www-authenticate": CHALLENGE + ', error="invalid_token"'})
+    return Visit(house, request, token, found.role, True)
 
 
 async def form(request: Request) -> dict[str, str]:
