@@ -34,6 +34,7 @@ from gateway.cli import (
     settings,
     status,
     traffic,
+    vendors,
 )
 from gateway.cli.state import State
 
@@ -59,6 +60,7 @@ app.command("drops")(traffic.drops)
 app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
+app.command("vendors")(vendors.vendors)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
 app.add_typer(record.app, name="ledger")

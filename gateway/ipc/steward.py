@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gateway.ipc.messages import Message
+from gateway.ipc.scores import AskScores, Scores
 
 Token = Annotated[str, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=64)]  # of a device: an id, or the hardware address of a stranger
@@ -247,5 +248,9 @@ class Refusal(Message, frozen=True, array_like=True):
 
 ToSteward = (
     Standing | Begin | Enter | Leave | Decide | AskNews | AskMessages | AskMessage | AskCounts | AskDeeds
+    | AskScores
 )  # fmt: skip
-FromSteward = Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
+FromSteward = (
+    Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
+    | Scores
+)  # fmt: skip

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gateway import decisions, service
+from gateway import decisions, scorecard, service
 from gateway.box import firststart
 from gateway.config import Config
 from gateway.decisions import DecisionError
@@ -24,6 +24,7 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
+from gateway.ipc.scores import AskScores
 from gateway.ipc.steward import (
     AskCounts,
     AskDeeds,
@@ -156,6 +157,8 @@ class Steward:
             case AskCounts():
                 newest = () if message.device else self._book.newest()
                 return Counts(ref, self._book.tried(message.device), self._book.spent(message.device), newest)
+            case AskScores():
+                return self._book.scores(ref, scorecard.owners(self._registry.current()), time.time_ns())
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
         raise ValueError(f"nobody answers {type(message).__name__}")

@@ -21,6 +21,8 @@ from gateway.web.guard import Guard
 from gateway.web.link import Asks, NoSteward, Refused
 from gateway.web.live import events
 from gateway.web.problems import answer
+from gateway.web.vendors import PAGES as VENDORS
+from gateway.web.vendors import PROGRAMS as VENDORS_TOLD
 from gateway.web.visit import House
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ PAGES = {
     "/leaks": pages.leaks,
     "/newcomers": pages.newcomers,
     "/settings": pages.settings,
+    **VENDORS,
 }
 PROGRAMS = {
     "/api/devices": api.devices,
@@ -42,6 +45,7 @@ PROGRAMS = {
     "/api/attempts": api.attempts,
     "/api/leaks": api.leaks,
     "/api/newcomers": api.newcomers,
+    **VENDORS_TOLD,
 }
 
 

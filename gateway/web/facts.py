@@ -13,6 +13,7 @@ from gateway.config import Config
 from gateway.ipc.steward import Counts, MessageRow, Tried, Whole
 from gateway.reasons import Reason
 from gateway.registry import Device, Home, Kind
+from gateway.scorecard import NOISE
 from gateway.standard import changes, wording
 from gateway.standard.manifest import Direction, Manifest, MessageType, parse_manifest
 from gateway.standard.schema import Schema
@@ -25,7 +26,6 @@ KINDS = {
     "quarantined": "may do nothing at all",
 }
 FIELDS_ON_CARD = 4
-NOISE = ("extension-header", "multicast", "ethertype")  # what every network stack says by itself: last on a card
 DAY = 86_400 * 10**9
 
 
