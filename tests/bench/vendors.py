@@ -34,7 +34,7 @@ def main(number: int, folder: Path) -> None:
         tracemalloc.start()
         found = look(reader, owners, now)
         print(
-            f"most memory: {tracemalloc.get_traced_memory()[1] / 2**20:.1f} MiB; {sum(v.looked_at for v in found.vendors)} looked at"
+            f"Most memory: {tracemalloc.get_traced_memory()[1] / 2**20:.1f} MiB; {sum(v.looked_at for v in found.vendors)} looked at"
         )
 
 
