@@ -73,7 +73,9 @@ def cards(config: Config, home: Home, scores: Scores, now: float | None = None) 
     seen = {each.name: each for each in scores.vendors}
     made = [_card(config, name, ours.get(name, []), seen.get(name), today) for name in dict.fromkeys((*ours, *seen))]
     made.sort(key=lambda card: (not card["support"]["look"], not card["refused"]["count"], -card["messages"], card["name"]))
-    return {"since": _day(max(scores.since, scores.oldest)), "until": today.isoformat(), "more": scores.more, "vendors": made}
+    # days' sums last when the records that they were made of have made room
+    first = min([max(scores.since, scores.oldest), *(day for each in scores.vendors for day, _, _ in each.days[:1])])
+    return {"since": _day(first), "until": today.isoformat(), "more": scores.more, "vendors": made}
 
 
 def _devices(home: Home) -> Iterator[tuple[Device, Manifest]]:
@@ -88,6 +90,7 @@ def _card(
     seen = found or VendorSeen(name, 0, 0, True, (), (), 0, (), 0, (), 0, ())
     manifests = list({device.manifest: manifest for device, manifest in ours}.values())
     types = _types(manifests, seen.types)
+    messages = sum(count for _, count, _ in seen.days) if ours else seen.looked_at
     hosts = list(dict.fromkeys(host for manifest in manifests for host in manifest.hosts))
     fields = [field for each in types for field in each["fields"]]
     titles = {field["pointer"]: field["title"] for field in fields if field["declared"]}
@@ -102,10 +105,10 @@ def _card(
         "support": support(manifests, today),
         "hosts": hosts,
         "other_hosts": [host for host in seen.hosts if host not in hosts],
-        "messages": sum(messages for _, messages, _ in seen.days) if ours else seen.looked_at,
+        "messages": messages,
         "looked_at": seen.looked_at,
         "looked_from": _day(seen.first),
-        "whole": seen.whole,
+        "whole": seen.whole and seen.looked_at >= messages,
         "types": types,
         "declared": sum(field["declared"] for field in fields),
         "sent": sum(bool(field["sent"]) for field in fields),
@@ -241,6 +244,7 @@ def published(card: Mapping[str, Any], since: str, until: str) -> dict[str, Any]
         "until": until,
         "messages": about(card["messages"]),
         "looked_at": about(card["looked_at"]),
+        "looked_from": card["looked_from"],
         "whole": card["whole"],
         "support": {name: card["support"][name] for name in ("end", "state", "words")},
         "hosts": card["hosts"],

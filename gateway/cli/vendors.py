@@ -92,7 +92,7 @@ def _tell(card: dict[str, Any], found: dict[str, Any]) -> None:
         out.print(plain(text), soft_wrap=True)
 
     say(f"{card['name']}: support {card['support']['words']}. Talks to {', '.join(card['hosts']) or 'nothing that is approved'}.")
-    looked = f"; fields and refusals in {'all' if card['whole'] else 'the newest'} {card['looked_at']}"
+    looked = f"; fields and refusals in {'all' if card['whole'] else 'the newest'} {card['looked_at']} on record"
     say(f"{card['messages']} messages from {found['since']} to {found['until']}{looked}.")
     say(f"{card['declared']} fields declared, {card['sent']} sent, {card['withheld']} withheld.")
     for kind in card["types"]:
