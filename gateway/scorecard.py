@@ -210,7 +210,7 @@ def _denied(denied: Denied, titles: Mapping[str, str]) -> dict[str, Any]:
     """``other_needs``: how many places it named that are none of its declared fields; their texts are not repeated."""
     return {
         "label": denied.label,
-        "words": WHY.get(denied.label) or _words(denied.label),
+        "words": WHY.get(denied.label) or reason(denied.label),
         "count": denied.count,
         "needs": [titles[pointer] for pointer, _ in denied.needs if pointer in titles],
         "other_needs": sum(pointer not in titles for pointer, _ in denied.needs),
@@ -218,11 +218,12 @@ def _denied(denied: Denied, titles: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _tried(counts: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
-    rows = [{"reason": label, "words": _words(label), "count": count, "noise": label in NOISE} for label, count in counts]
+    rows = [{"reason": label, "words": reason(label), "count": count, "noise": label in NOISE} for label, count in counts]
     return sorted(rows, key=lambda row: (row["noise"], -int(str(row["count"]))))
 
 
-def _words(label: str) -> str:
+def reason(label: str) -> str:
+    """A reason's words; its label where it is a newer version's."""
     try:
         return Reason.from_label(label).words
     except (KeyError, ValueError):

@@ -31,6 +31,7 @@ MOST_VENDORS = 64
 MOST_PLACES = 4_096  # pointers of all vendors together
 MOST_TYPES, MOST_HOSTS, MOST_NEEDS = 64, 32, 64  # of one vendor
 MOST_WORD = 256  # characters
+MOST_TEXT = 1024 * 1024  # bytes of all names and pointers: a frame of the steward's holds four times that
 MOST_BYTES = 32 * 1024 * 1024  # of bodies read for one answer
 MOST_BELOW = 4_096  # members of one payload
 AT_ONCE = 32  # records in memory
@@ -40,7 +41,7 @@ _decode = msgspec.json.Decoder().decode
 def look(reader: Reader, owners: Mapping[str, str], now: int) -> Scores:
     """``owners``: the vendor of each device's id and hardware address; ``now``: ns since the epoch. Raises LedgerError."""
     since = (now // DAY - DAYS + 1) * DAY
-    room = _Room(MOST_BYTES, MOST_PLACES)
+    room = _Room(MOST_BYTES, MOST_PLACES, MOST_TEXT)
     names = list(dict.fromkeys(owners.values()))
     names += [name for name in _found(reader, since, room) if name not in names]
     room.more |= len(names) > MOST_VENDORS
@@ -63,7 +64,16 @@ class _Room:
 
     bytes: int
     places: int
+    text: int
     more: bool = False
+
+    def keep(self, word: str) -> bool:
+        """Whether one more name or pointer may be kept."""
+        self.places -= 1
+        self.text -= len(word.encode("utf-8", "surrogatepass"))
+        fits = self.places >= 0 and self.text >= 0
+        self.more |= not fits
+        return fits
 
     def take(self, record: Record) -> bool:
         """Whether one more body may be read."""
@@ -135,10 +145,11 @@ class Tally:
         day = record.received // DAY
         self.looked_at += 1
         self.first = min(self.first or day, day)
-        if len(self.hosts) < MOST_HOSTS:
-            self.hosts[record.host[:MOST_WORD]] = None
+        host = record.host[:MOST_WORD]
+        if host not in self.hosts and len(self.hosts) < MOST_HOSTS and self.room.keep(host):
+            self.hosts[host] = None
         name = record.type[:MOST_WORD]
-        if name not in self.types and len(self.types) >= MOST_TYPES:
+        if name not in self.types and (len(self.types) >= MOST_TYPES or not self.room.keep(name)):
             self.room.more = True
         else:
             kind = self.types.setdefault(name, _Type())
@@ -166,11 +177,9 @@ class Tally:
 
     def _count(self, counter: Counter[str], found: Iterable[str], most: int = MOST_PLACES) -> None:
         for place in found:
-            if place not in counter:
-                if self.room.places <= 0 or len(counter) >= most:
-                    self.room.more = True
-                    continue
-                self.room.places -= 1
+            if place not in counter and (len(counter) >= most or not self.room.keep(place)):
+                self.room.more = True
+                continue
             counter[place] += 1
 
     def seen(self) -> VendorSeen:
