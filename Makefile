@@ -52,6 +52,10 @@ provision: forge ## make the machines of INVENTORY into routers, over ssh (ARGS=
 demo: setup ## start the virtual home, send all kinds of traffic, tell what crossed and what did not
 	@$(PYTHON) -m tests.home.demo
 
+.PHONY: screenshots
+screenshots: setup ## take the pictures in docs/ anew, of the real pages of the virtual home in a real browser
+	@$(PYTHON) -m tests.home.screenshots
+
 .PHONY: arena
 arena: setup ## let a device and its vendor smuggle a secret by every carrier; print what got across beside what was charged
 	@$(PYTHON) -m tests.home.arena

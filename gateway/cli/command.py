@@ -35,6 +35,7 @@ from gateway.cli import (
     status,
     tokens,
     traffic,
+    vendors,
 )
 from gateway.cli.state import State
 
@@ -60,6 +61,7 @@ app.command("drops")(traffic.drops)
 app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
+app.command("vendors")(vendors.vendors)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
 app.add_typer(record.app, name="ledger")

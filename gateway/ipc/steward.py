@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from gateway.ipc.messages import Message
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, Borne, Figures, Made, MakeToken, RevokeToken, TokenList
+from gateway.ipc.scores import AskScores, Scores
 
 Token = Annotated[str, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=64)]  # of a device: an id, or the hardware address of a stranger
@@ -249,9 +250,11 @@ class Refusal(Message, frozen=True, array_like=True):
 
 ToSteward = (
     Standing | Begin | Enter | Leave | Decide | AskNews | AskMessages | AskMessage | AskCounts | AskDeeds
+    | AskScores
     | Bearer | MakeToken | RevokeToken | AskTokens | AskFigures
 )  # fmt: skip
 FromSteward = (
     Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
     | Borne | Made | TokenList | Figures
+    | Scores
 )  # fmt: skip

@@ -241,6 +241,25 @@ class Reader:
             found = Search(wanted, _COLUMNS, oldest_first=oldest_first).page(self._database, edge, limit)
         return [_record(row) for row in found.rows], found.edge
 
+    def glance(self, wanted: Wanted, limit: int, at_once: int) -> Iterator[Record | None]:
+        """The newest records that are meant, read ``at_once`` at a time; a None at the end says that there may be more.
+
+        It ends after ``limit`` records, or where ten thousand in a row that might have been meant held fewer than ``at_once``.
+        """
+        search = Search(wanted, _COLUMNS)
+        edge: int | None = search.start
+        left = limit
+        with self._errors():
+            while edge is not None and left > 0:
+                asked = min(at_once, left)
+                page = search.page(self._database, edge, asked)
+                yield from map(_record, page.rows)
+                edge, left = page.edge, left - len(page.rows)
+                if len(page.rows) < asked:
+                    break
+        if edge is not None:
+            yield None
+
     def walk(self, wanted: Wanted) -> Iterator[Record]:
         """All records that are meant, oldest first, some at a time: what is read in between may make room meanwhile."""
         with self._errors():

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gateway import decisions, service
+from gateway import decisions, scorecard, service
 from gateway.box import firststart
 from gateway.config import Config
 from gateway.decisions import DecisionError
@@ -27,6 +27,7 @@ from gateway.ipc.inherited import given
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, MakeToken, RevokeToken
 from gateway.ipc.recording import AskChain, AskFound, AskPiece, Erase, ToRecord
 from gateway.ipc.rulebook import AskRules, AskRulings, DecideRule, Rulings, ToRulebook
+from gateway.ipc.scores import AskScores
 from gateway.ipc.steward import (
     AskCounts,
     AskDeeds,
@@ -196,6 +197,8 @@ class Steward:
                 return self._walk.told(ref, self._book, self._eraser.words)
             case AskFigures():
                 return figures.gather(ref, self._config, self._book.reader, self._registry.current())
+            case AskScores():
+                return self._book.scores(ref, scorecard.owners(self._registry.current()), time.time_ns())
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
         raise ValueError(f"nobody answers {type(message).__name__}")

@@ -22,7 +22,7 @@ from gateway.steward.tokens import ROLES, Kept, TokenError, Tokens, is_token
 log = logging.getLogger(__name__)
 
 # What a token may ask and decide. All else needs a session: who finds a token in a script shall not take over the house.
-ASKS = AskNews | AskMessages | AskMessage | AskCounts | AskFigures
+ASKS = AskNews | AskMessages | AskMessage | AskCounts | AskFigures | AskScores
 DECIDES = frozenset({"kind", "approve", "decline", "admit", "forget", "budget", "pace"})
 
 

@@ -7,9 +7,14 @@ that was not asked for by device, id or number.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
+from gateway.ipc.scores import Scores
 from gateway.ipc.steward import DeedRow, MessageRow, Spending, Tried, Whole
+from gateway.ledger import scoring
 from gateway.ledger.reader import LedgerError, MessageRecord, Reader, Record
 from gateway.ledger.tried import tried
 
@@ -21,6 +26,7 @@ MOST_WORD = 256  # characters of a vendor, a host, a type: a door wrote them
 MOST_SPENT = 2048
 LOOKED_AT = 400  # newest messages in which each device's last is looked for
 DAYS = 7
+DAYS_OF_ONE = 30  # of one device: its chart
 
 
 class Book:
@@ -94,7 +100,7 @@ class Book:
             Spending(
                 row.day, row.device, row.type, row.spent.messages, row.bits, round(row.spent.presence), row.spent.answer_bits
             )
-            for row in self.reader.leaks(device or None, DAYS)[:MOST_SPENT]
+            for row in self.reader.leaks(device or None, DAYS_OF_ONE if device else DAYS)[:MOST_SPENT]
         )
 
     def newest(self) -> tuple[MessageRow, ...]:
@@ -104,6 +110,10 @@ class Book:
             if record.message.device not in found:
                 found[record.message.device] = _row(record)
         return _bounded(list(found.values()))
+
+    def scores(self, ref: int, owners: Mapping[str, str], now: int) -> Scores:
+        """The record, vendor by vendor."""
+        return msgspec.structs.replace(scoring.look(self.reader, owners, now), ref=ref)
 
     def deeds(self, limit: int) -> tuple[DeedRow, ...]:
         """What the owner decided."""

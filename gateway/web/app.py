@@ -24,6 +24,8 @@ from gateway.web.live import events
 from gateway.web.metrics import metrics
 from gateway.web.problems import answer
 from gateway.web.tokens import tokens
+from gateway.web.vendors import PAGES as VENDORS
+from gateway.web.vendors import PROGRAMS as VENDORS_TOLD
 from gateway.web.visit import House
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ PAGES = {
     "/settings": pages.settings,
     "/rules": ruling.rules,
     "/devices/{device}/fields": ruling.field,
+    **VENDORS,
 }
 PROGRAMS = {
     "/api/devices": api.devices,
@@ -47,6 +50,7 @@ PROGRAMS = {
     "/api/attempts": api.attempts,
     "/api/leaks": api.leaks,
     "/api/newcomers": api.newcomers,
+    **VENDORS_TOLD,
 }
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from gateway.allowance import allowance, most_a_day
 from gateway.config import Config
 from gateway.ipc.steward import Counts, MessageRow, Tried, Whole
-from gateway.reasons import Reason
 from gateway.registry import Device, Home, Kind
+from gateway.scorecard import NOISE, reason
 from gateway.standard import changes, wording
 from gateway.standard.manifest import Direction, Manifest, MessageType, parse_manifest
 from gateway.standard.refusal import token
@@ -26,16 +26,7 @@ KINDS = {
     "quarantined": "may do nothing at all",
 }
 FIELDS_ON_CARD = 4
-NOISE = ("extension-header", "multicast", "ethertype")  # what every network stack says by itself: last on a card
 DAY = 86_400 * 10**9
-
-
-def reason(label: str) -> str:
-    """A reason's words; its label where it is a newer version's."""
-    try:
-        return Reason.from_label(label).words
-    except (KeyError, ValueError):
-        return label
 
 
 def state(label: str) -> str:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.ipc.steward import AskCounts, AskDeeds, AskMessage, AskMessages, Counts, Deeds, Messages, Whole
-from gateway.web import facts
+from gateway.web import charts, facts
 from gateway.web.link import Refused
 from gateway.web.render import files, render
 from gateway.web.rulefacts import ruled
@@ -88,6 +88,7 @@ async def device(seen: Visit) -> Response:
         spent=facts.spent_today(found, known.id),
         kinds=facts.kinds(shown),
         declared=facts.declared(manifest) | {"device": known.id} if manifest else None,
+        chart=charts.said(found.spent),
     )  # fmt: skip
 
 
@@ -109,12 +110,14 @@ async def message(seen: Visit) -> Response:
 
 async def attempts(seen: Visit) -> Response:
     """What was tried and could not be."""
-    return html("attempts.html", seen, here="attempts", attempts=facts.attempts(seen.home, await counts(seen)))
+    found = facts.attempts(seen.home, await counts(seen))
+    return html("attempts.html", seen, here="attempts", attempts=found, reasons=charts.shares(found))
 
 
 async def leaks(seen: Visit) -> Response:
     """What messages could hide."""
-    return html("leaks.html", seen, here="leaks", devices=facts.leaks(seen.house.config, seen.home, await counts(seen)))
+    found = facts.leaks(seen.house.config, seen.home, await counts(seen))
+    return html("leaks.html", seen, here="leaks", devices=found, charts=charts.spent(found))
 
 
 async def newcomers(seen: Visit) -> Response:

@@ -36,9 +36,8 @@ def browser(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
         yield found
 
 
-@pytest.fixture(scope="module")
-def owner(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser in which the owner is logged in."""
+def begin(browser: Browser) -> BrowserContext:
+    """First start; a browser in which the owner is logged in."""
     code = fresh_code()
     context = browser.new_context()
     page = context.new_page()
@@ -49,6 +48,13 @@ def owner(browser: Browser) -> Iterator[BrowserContext]:
     page.get_by_role("button", name="Make it mine").click()
     expect(page.get_by_role("heading", name="Home", level=1)).to_be_visible()
     page.close()
+    return context
+
+
+@pytest.fixture(scope="module")
+def owner(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser in which the owner is logged in."""
+    context = begin(browser)
     yield context
     context.close()
 

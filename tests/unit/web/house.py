@@ -136,7 +136,13 @@ class House:
         return browser
 
     async def say(
-        self, payload: dict[str, Any], id: str = "m-1", device: str = "plug", left: dict[str, Any] | None = None
+        self,
+        payload: dict[str, Any],
+        id: str = "m-1",
+        device: str = "plug",
+        left: dict[str, Any] | None = None,
+        *,
+        vendor: str = "Acme",
     ) -> None:
         """A device's message on record, with no vendor in sight."""
         original = {
@@ -148,7 +154,7 @@ class House:
         outgoing = original | {"id": id, "withheld": [], **(left or {})}
         door = await connect(self.config.paths.socket("ledger"), "door")
         door.send(
-            Submit(1, id, device, "Acme", "api.acme.example", "power-reading", time.time_ns(), json.dumps(original).encode(),
+            Submit(1, id, device, vendor, "api.acme.example", "power-reading", time.time_ns(), json.dumps(original).encode(),
                    json.dumps(outgoing).encode(), 0, 10, 10**9, 1000)
         )  # fmt: skip
         await door.get()

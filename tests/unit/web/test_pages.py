@@ -14,6 +14,7 @@ from gateway.box import firststart
 from gateway.ipc.messages import Refused
 from gateway.reasons import Reason
 from gateway.registry import Kind
+from gateway.scorecard import key
 from gateway.standard.enrolment import HOST
 from gateway.steward.guesses import EACH_AT_ONCE
 from gateway.web.guard import HEADERS
@@ -32,6 +33,8 @@ PAGES = (
     "/settings",
 )
 PROGRAMS = ("/api/devices", "/api/messages", "/api/messages/m-1", "/api/attempts", "/api/leaks", "/api/newcomers")
+PAGES += ("/vendors", f"/vendors/{key('Acme')}", f"/vendors/{key('Acme')}/preview", f"/vendors/{key('Acme')}/page")
+PROGRAMS += ("/api/vendors",)
 READING = {"measured": "2026-11-22T13:37:42Z", "on": True, "power": 61.4}
 
 
@@ -322,7 +325,10 @@ HOSTILE = [
 
 def harmless(text: str) -> None:
     """Whatever stands in a page is text: no element, attribute or address of ours came from outside."""
-    assert "<script>alert" not in text and "<img" not in text and "<svg" not in text
+    assert "<script>alert" not in text and "<img" not in text
+    assert not re.search(r'<svg(?! viewBox="0 0 100 [14]0" preserveAspectRatio="none" )', text), (
+        "a drawing that is none of our charts"
+    )
     assert not re.search(r"<[^>]*\bon[a-z]+\s*=", text)
     assert not re.search(r"(href|src|action)=[\"']?\s*javascript:", text)
     assert "49" not in re.findall(r"<bdi[^>]*>(49)", text)

@@ -29,6 +29,10 @@ def test_a_borrowed_file_is_as_it_came_and_has_its_page(path: Path) -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_a_template_holds_no_foreign_address_no_inline_code_and_no_way_around_escaping(path: Path) -> None:
     text = path.read_text()
+    if path.name == "vendor_published.html":  # a file for itself: its style stands inside, the same for every vendor
+        style = re.search(r"<style>(.*?)</style>\n", text, re.S)
+        assert style and not re.search(r"\{\{|\{%|url\(|@import", style[1])
+        text = text.replace(style[0], "")
     assert not re.search(r"(?i)https?:|//[a-z]", text)
     assert not re.search(r"(?i)<style|\sstyle=|\son[a-z]+=|javascript:|<iframe|<object|<embed|<base", text)
     assert not re.search(r"<script(?![^>]*\ssrc=\"/static/)", text)
@@ -63,6 +67,8 @@ def test_an_address_in_a_page_holds_ids_of_ours_alone() -> None:
         "each.device",
         "message.id",
         "message.device",
+        "vendor.key",
+        "key",
     }
 
 
