@@ -14,6 +14,7 @@ from time import monotonic
 from gateway.config import Config
 from gateway.ipc.ask import NoAnswer
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, Borne, Made, MakeToken, RevokeToken, TokenList, TokenRow
+from gateway.ipc.scores import AskScores
 from gateway.ipc.steward import AskCounts, AskMessage, AskMessages, AskNews, Decide, Done, Refusal
 from gateway.noting import on_record
 from gateway.steward.guesses import Guesses
