@@ -31,6 +31,12 @@ def add(folder: Path, table: dict[str, Any]) -> Rule:
     return next(rule for rule in rules if rule.name == table["name"])
 
 
+def would(folder: Path, table: dict[str, Any]) -> tuple[Rule, ...]:
+    """The rules as ``add`` would leave them; nothing is written. Raises RuleError."""
+    others = [other for other in _tables(folder / OWNERS_FILE) if other.get("name") != table["name"]]
+    return read(folder, {OWNERS_FILE: text([table, *others])}).rules
+
+
 def remove(folder: Path, name: str) -> None:
     """Take a rule out of the file. Raises RuleError, OSError."""
 
@@ -53,6 +59,14 @@ def text(tables: list[dict[str, Any]]) -> bytes:
     return "\n".join([_HEAD, *(f"[[rule]]\n{tomli_w.dumps(table)}" for table in tables)]).encode()
 
 
+def _tables(path: Path) -> list[dict[str, Any]]:
+    try:
+        found: list[dict[str, Any]] = tomllib.loads(path.read_text()).get("rule", []) if path.exists() else []
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RuleError(f"{path}: {error}; mend or remove the file first") from error
+    return found
+
+
 def _change(folder: Path, changed: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> tuple[Rule, ...]:
     from gateway.service import GROUP
 
@@ -61,11 +75,7 @@ def _change(folder: Path, changed: Callable[[list[dict[str, Any]]], list[dict[st
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            tables = tomllib.loads(path.read_text()).get("rule", []) if path.exists() else []
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RuleError(f"{path}: {error}; mend or remove the file first") from error
-        content = text(changed(tables))
+        content = text(changed(_tables(path)))
         rules = read(folder, {OWNERS_FILE: content}).rules  # nothing is put in place that would not come into force
         replace_shared(path, content, GROUP)
         return rules

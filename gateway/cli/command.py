@@ -18,6 +18,7 @@ from gateway.cli import (
     claims,
     conformance,
     console,
+    deeds,
     devices,
     doctor,
     firmware,
@@ -56,6 +57,7 @@ app.command("messages")(traffic.messages)
 app.command("capture")(capturing.capture)
 app.add_typer(capturing.keys_app, name="keys")
 app.command("drops")(traffic.drops)
+app.command("deeds")(deeds.deeds)
 app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)

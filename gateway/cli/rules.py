@@ -12,13 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from gateway import rulewriting
+from gateway.cli.deciding import noted
 from gateway.cli.output import Json, plain, show
 from gateway.cli.replay import explained, replay
 from gateway.cli.state import State
 from gateway.cli.traffic import rulings
+from gateway.giving import adds
 from gateway.ledger.reader import Reader
 from gateway.policy.review import Doubt, review
-from gateway.policy.rule import GRAINS, Rule, RuleError
+from gateway.policy.rule import GRAINS, Action, Rule, RuleError
 from gateway.policy.wording import said
 from gateway.rules import SUFFIX, closed, declared, read
 
@@ -191,7 +193,11 @@ def deny(context: typer.Context, device: DeviceId, type_: TypeName, name: Name =
 @app.command()
 def remove(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="The rule's name")]) -> None:
     """Take back a rule that `mudroom rules` wrote."""
-    rulewriting.remove(context.obj.config.paths.rules, name)
+    folder = context.obj.config.paths.rules
+    known = next((rule for rule in read(folder).rules if rule.name == name and rule.file == rulewriting.OWNERS_FILE), None)
+    if known is not None:
+        noted(context.obj, "", "rule remove", name, giving=known.do is not Action.ALLOW)
+    rulewriting.remove(folder, name)
     typer.echo(f"{name} is removed")
 
 
@@ -206,7 +212,11 @@ def _add(  # noqa: PLR0917 # a rule's words, in their order
     table: dict[str, Any] = {"name": name or _name(*parts)}
     chosen = {"note": note, "device": "" if device == "any" else device, "type": "" if type_ == "any" else type_, "field": field}
     table |= {word: value for word, value in chosen.items() if value} | doing
-    rule = rulewriting.add(state.config.paths.rules, table)
+    folder = state.config.paths.rules
+    rule = next(rule for rule in rulewriting.would(folder, table) if rule.name == table["name"])
+    giving = adds(read(folder).rules, rule)
+    noted(state, chosen["device"], "rule", f"{rule.name}: {said(rule)}", giving=giving)
+    rule = rulewriting.add(folder, table)
     typer.echo(f"{rule.name}: {plain(said(rule))}")
     for doubt in review(read(state.config.paths.rules).rules, declared(home)):
         if doubt.wrong or doubt.rule == rule.name:

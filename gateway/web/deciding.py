@@ -47,6 +47,9 @@ def decide(house: House) -> Handler:
             raise
         if done.error:
             return html("problem.html", seen, 409, title="Not done", detail=done.error, here="")
+        if done.unrecorded:
+            words = f"It is done, and it is not on record, for the record could not take it: {done.unrecorded}"
+            return html("problem.html", seen, title="Done, but not on record", detail=words, here="")
         device = texts["device"]
         return to(BACK.get(what) or (f"/devices/{device}" if device in seen.home.by_id else "/"))
 

@@ -106,7 +106,7 @@ def test_in_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "less by: an enum instead of text, or a shorter maxLength" in text
 
 
-def test_the_owner_sets_budget_and_pace(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_owner_sets_budget_and_pace(home: Path, recorded: None, capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "devices", "budget", "plug", "5000")
     told(capsys, "devices", "pace", "plug", "10")
     (row,) = json.loads(told(capsys, "leaks", "plug", "--json"))

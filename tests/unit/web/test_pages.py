@@ -445,7 +445,7 @@ def test_the_owner_decides_and_it_is_recorded(tmp_path: Path) -> None:
         assert (await browser.decide("forget", device="plug")).where == "/"
         assert house.registry.current().by_id == {}
         page = (await browser.get("/settings")).text
-        assert [page.count(f"<strong>{what}</strong>") for what in ("kind", "budget", "forget")] == [1, 2, 1]
+        assert [page.count(f"<strong>{what}</strong>") for what in ("kind", "budget", "forget")] == [1, 1, 1]
         assert "owner at 127.0.0.1" in page
 
     run(tmp_path, work)
