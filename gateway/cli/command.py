@@ -34,6 +34,7 @@ from gateway.cli import (
     serve,
     settings,
     status,
+    strangers,
     traffic,
 )
 from gateway.cli.state import State
@@ -63,6 +64,7 @@ app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
+devices.app.command("strangers")(strangers.strangers)
 app.add_typer(record.app, name="ledger")
 app.add_typer(rules.app, name="rules")
 app.add_typer(judging.app, name="judge")
