@@ -105,6 +105,18 @@ def test_guesses_are_bounded_and_a_right_one_beyond_is_not_even_looked_at(tmp_pa
     run(tmp_path, work)
 
 
+def test_the_household_s_login_buys_no_guesses_at_the_owner_s(tmp_path: Path) -> None:
+    async def work(house: House) -> None:
+        link, token = await begun(house)
+        await household(link, token)
+        waits = []
+        for said in (*["wrong, surely wrong"] * (EACH_AT_ONCE - 2), HOUSEHOLD, "wrong, surely wrong", "wrong, surely wrong"):
+            waits.append((await link.ask(Enter(0, said, "192.168.77.66"), Entered)).wait)
+        assert waits[-1] > 0 and not any(waits[:-1])
+
+    run(tmp_path, work)
+
+
 def test_the_household_decides_nothing(tmp_path: Path) -> None:
     async def work(house: House) -> None:
         link, token = await begun(house)
