@@ -16,7 +16,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.config import Config
+from gateway.http1.violation import Violation
 from gateway.web.accepting import Acceptor, Shaking
+from gateway.web.framing import HEAD_BYTES, Gate
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +27,6 @@ MOST_EACH = 24  # of them, of one address: a browser opens six, and keeps a stre
 FIRST_SECONDS = 10.0  # from the handshake's end to the end of a request
 KEEP_SECONDS = 20
 STUCK_SECONDS = 20.0  # an answer that nobody takes
-HEAD_BYTES = 16_384
 BACKLOG = 64
 IP_FREEBIND, IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h
 
@@ -70,6 +71,7 @@ class Bounded(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.gate = Gate()
         self.counted = str(self.client[0]) if self.client else "?"
         self.each[self.counted] += 1
         if self.each[self.counted] > MOST_EACH:
@@ -96,6 +98,11 @@ class Bounded(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        try:
+            self.gate.feed(data)
+        except Violation as violation:
+            self._refuse(violation)
+            return
         before = self.cycle
         if self.first is None and (before is None or before.response_complete):
             self._wait()  # the next request on this connection
@@ -104,6 +111,16 @@ class Bounded(H11Protocol):
             self._heard()
         if self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete and self.first is None:
             self._wait()  # its head is here, its body is not
+
+    def _refuse(self, violation: Violation) -> None:
+        log.warning("%s is not understood: %s", self.counted, violation)
+        if self.cycle is None or self.cycle.response_complete:  # else another answer is on its way
+            words = violation.detail.encode()
+            head = f"HTTP/1.1 {violation.status} Not understood\r\ncontent-type: text/plain\r\ncontent-length: {len(words)}\r\n"
+            self.transport.write(f"{head}cache-control: no-store\r\nconnection: close\r\n\r\n".encode() + words)
+            self.transport.close()
+        else:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         if self.counted:

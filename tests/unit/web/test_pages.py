@@ -35,13 +35,7 @@ def test_without_a_session_every_page_leads_to_the_way_in(tmp_path: Path) -> Non
             got = await stranger.get(path)
             assert (got.status, got.where, got.text) == (303, "/start", ""), path
         await house.begin()
-        for cookie in (
-            "",
-            "__Host-mudroom=x",
-            "__Host-mudroom=" + "a" * 43,
-            "__Host-mudroom=" + "a" * 5000,
-            '__Host-mudroom="é"',
-        ):
+        for cookie in ("", "__Host-mudroom=x", "__Host-mudroom=" + "a" * 43, "__Host-mudroom=" + "a" * 5000):
             stranger.cookie = cookie.encode().decode("latin-1")
             for path in PAGES:
                 got = await stranger.get(path)

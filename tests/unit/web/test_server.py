@@ -219,7 +219,7 @@ def test_a_head_beyond_the_bound_is_refused() -> None:
     async def work(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 2 * server.HEAD_BYTES + b"\r\n\r\n")
-        assert (await ended(reader)).startswith((b"HTTP/1.1 400", b""))
+        assert b"200 OK" not in await ended(reader)
         writer.close()
 
     run(work)
