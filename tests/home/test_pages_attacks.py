@@ -153,7 +153,7 @@ def test_another_site_reads_and_frames_nothing(page: Page, elsewhere: tuple[str,
     assert page.evaluate("document.getElementById('image').naturalWidth") == 0
     assert page.evaluate("getComputedStyle(document.body).marginTop") == "8px", "the browser's own"
     frames = [frame for frame in page.frames if frame is not page.main_frame]
-    assert [frame.locator("h1").count() for frame in frames] == [0]
+    assert [frame.url.partition(":")[0] for frame in frames] == ["chrome-error"]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_foreign_text_stays_text(here: Here, owner: BrowserContext, page: Page, 
     assert complaints == []
 
 
-def test_the_marks_are_there_to_be_seen(here: Here, page: Page, hostile: None) -> None:
+def test_the_marks_are_there_to_be_seen(page: Page, hostile: None) -> None:
     """Else the test above would find nothing on an empty page."""
     page.goto(f"{URL}/devices/guest")
     expect(page.get_by_role("heading", name=MARKS[0])).to_be_visible()
@@ -294,7 +294,6 @@ def test_the_marks_are_there_to_be_seen(here: Here, page: Page, hostile: None) -
     expect(page.locator("main")).to_contain_text("onerror=")
     page.goto(f"{URL}/devices/device-1")
     expect(page.locator("main")).to_contain_text("onerror=")
-    print(json.dumps([[r["reason"], [d["destination"] for d in r["destinations"]]] for r in here.drops("device-1")]))
 
 
 # --- paths, forms and framing ---------------------------------------------------------------------------------------
@@ -368,7 +367,7 @@ SMUGGLED = b"GET /static/icon.svg HTTP/1.1\r\nHost: mudroom.home.arpa\r\nConnect
 )
 def test_a_request_that_two_could_read_differently_is_refused(here: Here, said: bytes) -> None:
     found = raw(said)
-    assert found == b"" or re.match(rb"HTTP/1\.1 4\d\d ", found), found[:200]
+    assert found == b"" or re.match(rb"HTTP/1\.1 (4\d\d|501) ", found), found[:200]
     assert b"<svg" not in found, "what stands behind it is no request"
 
 

@@ -26,7 +26,8 @@ WRONG = (
     b"GET / HTTP/2.0\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n",
     b"GET /\r\n\r\n", b"GET / HTTP/1.1 \r\n\r\n", b"G\xc3\x89T / HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nA: " + b"b" * HEAD_BYTES + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * HEAD_BYTES + b"\r\n",
-    b"GET / HTTP/1.1\r\nCookie: \xc3\xa9\r\n\r\n", b"GET / HTTP/1.1\r\nCookie: a\r\nCookie: b\r\n\r\n", GET * (MOST_AT_ONCE + 1), b"\x16\x03\x01\x02\x00\n",
+    b"GET / HTTP/1.1\r\nCookie: \xc3\xa9\r\n\r\n", b"GET / HTTP/1.1\r\nCookie: a\r\nCookie: b\r\n\r\n",
+    GET * (MOST_AT_ONCE + 1), b"\x16\x03\x01\x02\x00\n",
 )  # fmt: skip
 
 
