@@ -21,7 +21,6 @@ from gateway.box import firststart
 from gateway.config import Config
 from gateway.decisions import DecisionError
 from gateway.ipc import channel as ipc
-from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
 from gateway.ipc.steward import (
@@ -209,7 +208,7 @@ class Steward:
                     unrecorded = await self._set_password(message)
                 else:
                     unrecorded = await asyncio.to_thread(self._change, message, role)
-            except (DecisionError, RegistryError, ManifestError, PasswordError, NoAnswer) as error:
+            except (DecisionError, RegistryError, ManifestError, PasswordError, OSError) as error:  # NotRecorded is one
                 log.warning("%s of %s was not done: %s", message.what, message.device or "the house", error)
                 return Done(message.ref, str(error)[:512])
         log.info("%s of %s, by the %s at %s", message.what, message.device or "the house", role, message.address)

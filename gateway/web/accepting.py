@@ -84,8 +84,8 @@ class Acceptor:
         while True:
             try:
                 sock, address = await loop.sock_accept(listening)
-            except OSError as error:  # too many open files, a peer that left at once
-                log.warning("a connection could not be accepted: %s", error)
+            except Exception as error:  # too many open files, a peer that left at once: whatever it is, others still come
+                log.warning("a connection could not be accepted: %r", error)
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             self._shaking.begin(sock, str(address[0]))
