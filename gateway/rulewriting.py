@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from gateway.giving import adds
 from gateway.lasting import replace_shared
-from gateway.policy.rule import Rule, RuleError, parse
+from gateway.policy.rule import Action, Rule, RuleError, parse
 from gateway.rules import read
 
 OWNERS_FILE = "50-owner.toml"
@@ -38,37 +39,42 @@ def add(folder: Path, table: dict[str, Any]) -> Rule:
     return next(rule for rule in rules if rule.name == table["name"])
 
 
-def remove(folder: Path, name: str) -> None:
-    """Take a rule out of the file, or of those that are switched off. Raises RuleError, OSError."""
+def switch(folder: Path, act: str, name: str) -> None:
+    """Take a rule that stands here ``off`` (it holds no more, and is kept), ``on`` again, or ``remove`` it.
 
-    def changed(on: Tables, off: Tables) -> tuple[Tables, Tables]:
-        if not _has(on, name) and not _has(off, name):
-            raise _absent(folder, name)
-        return _without(on, name), _without(off, name)
-
-    _change(folder, changed)
+    Raises RuleError, OSError.
+    """
+    # should power fail between the two files, it is in both, and not in none
+    _change(folder, lambda on, off: _switched(folder, act, name, on, off), off_first=act == "off")
 
 
-def switch_off(folder: Path, name: str) -> None:
-    """A rule holds no more, and is kept. Raises RuleError, OSError."""
+def lets(folder: Path, act: str, name: str) -> bool:
+    """Whether that may let something leave which is held back now. Raises RuleError where it could not be done."""
+    on, kept = _tables(folder)
+    _switched(folder, act, name, on, kept)
+    there = read(folder).rules
+    if act == "on":
+        return any(adds(there, rule) for rule, _ in off(folder) if rule.name == name)
+    return any(rule.do is not Action.ALLOW for rule in there if rule.name == name and rule.file == OWNERS_FILE)
 
-    def changed(on: Tables, off: Tables) -> tuple[Tables, Tables]:
-        if not _has(on, name):
-            raise RuleError(f'rule "{name}" is switched off already') if _has(off, name) else _absent(folder, name)
-        return _without(on, name), [*_named(on, name), *_without(off, name)]
 
-    _change(folder, changed, off_first=True)
-
-
-def switch_on(folder: Path, name: str) -> None:
-    """It holds again, before the others: it is the owner's newest word. Raises RuleError, OSError."""
-
-    def changed(on: Tables, off: Tables) -> tuple[Tables, Tables]:
-        if not _has(off, name):
-            raise RuleError(f'rule "{name}" holds already') if _has(on, name) else _absent(folder, name)
-        return [*_named(off, name), *_without(on, name)], _without(off, name)
-
-    _change(folder, changed)
+def _switched(folder: Path, act: str, name: str, on: Tables, off: Tables) -> tuple[Tables, Tables]:
+    is_on, is_off = _has(on, name), _has(off, name)
+    if not is_on and not is_off:
+        raise _absent(folder, name)
+    match act:
+        case "remove":
+            return _without(on, name), _without(off, name)
+        case "off" if is_on:
+            return _without(on, name), [*_named(on, name), *_without(off, name)]
+        case "off":
+            raise RuleError(f'rule "{name}" is switched off already')
+        case "on" if is_off:  # before the others: it is the owner's newest word
+            return [*_named(off, name), *_without(on, name)], _without(off, name)
+        case "on":
+            raise RuleError(f'rule "{name}" holds already')
+        case _:
+            raise RuleError(f"no rule can {act}")
 
 
 def would(folder: Path, table: dict[str, Any]) -> tuple[Rule, ...]:

@@ -18,6 +18,7 @@ from gateway.cli import (
     claims,
     conformance,
     console,
+    deeds,
     devices,
     doctor,
     firmware,
@@ -33,6 +34,7 @@ from gateway.cli import (
     serve,
     settings,
     status,
+    strangers,
     tokens,
     traffic,
     vendors,
@@ -58,12 +60,14 @@ app.command("messages")(traffic.messages)
 app.command("capture")(capturing.capture)
 app.add_typer(capturing.keys_app, name="keys")
 app.command("drops")(traffic.drops)
+app.command("deeds")(deeds.deeds)
 app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
 app.command("vendors")(vendors.vendors)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
+devices.app.command("strangers")(strangers.strangers)
 app.add_typer(record.app, name="ledger")
 app.add_typer(rules.app, name="rules")
 app.add_typer(judging.app, name="judge")

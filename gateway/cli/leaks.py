@@ -13,6 +13,7 @@ import typer
 
 from gateway import decisions
 from gateway.allowance import Allowance, allowance, most_a_day, most_of, sending
+from gateway.cli.deciding import deciding
 from gateway.cli.output import Json, console, plain, show
 from gateway.cli.state import State
 from gateway.config import Leaks
@@ -79,8 +80,8 @@ def budget(
         most = decisions.budget(bits)
     except decisions.DecisionError as error:
         raise typer.BadParameter(str(error)) from None
-    with context.obj.registry.change() as change:
-        change.bound_leaks(device, bits_per_day=most)
+    with deciding(context.obj, device, "budget", bits) as decision:
+        decision.change.bound_leaks(device, bits_per_day=most)
     said = f"{context.obj.config.leaks.bits_per_day}, as the settings say" if most is None else str(most)
     typer.echo(f"{device} may hide {said} bits a day")
 
@@ -95,8 +96,8 @@ def pace(
         slot = decisions.pace(seconds)
     except decisions.DecisionError as error:
         raise typer.BadParameter(str(error)) from None
-    with context.obj.registry.change() as change:
-        change.bound_leaks(device, slot_seconds=slot)
+    with deciding(context.obj, device, "pace", seconds) as decision:
+        decision.change.bound_leaks(device, slot_seconds=slot)
     wait = context.obj.config.door.answer_wait_seconds
     typer.echo(f"{device}: {seconds}")
     if slot and slot >= wait:

@@ -29,6 +29,7 @@ from gateway.ipc.ask import NoAnswer, ask
 from gateway.ipc.messages import AskErase, AskStatus, Erased, Status
 from gateway.ledger import anchors, exporting
 from gateway.ledger.anchors import Anchor, AnchorError
+from gateway.noting import by_command
 
 app = typer.Typer(help="Check, search, erase and export the record.", no_args_is_help=True)
 ERASE_SECONDS = 600.0  # all of a long record is looked at
@@ -115,6 +116,7 @@ def erase(
     moment_ns = moment(before) if before else 0
     if not yes:
         typer.confirm(plain(f"Erase what {device} said{f' before {before}' if before else ''}, for good?"), abort=True)
+    by_command(state.config, device, "erase", f"before {before}" if before else "")
     try:
         said = ask(state.config.paths.socket("ledger"), AskErase(1, device, moment_ns), Erased, timeout=ERASE_SECONDS)
     except NoAnswer as error:

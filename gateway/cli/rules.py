@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from gateway import rulewriting
+from gateway.cli.deciding import noted
 from gateway.cli.output import Json, plain, show
 from gateway.cli.state import State
+from gateway.giving import adds
 from gateway.ledger.reader import Reader
 from gateway.ledger.replaying import explained, replay
 from gateway.ledger.rulings import rulings
@@ -241,22 +243,28 @@ RuleName = Annotated[str, typer.Argument(metavar="NAME", help="The rule's name")
 @app.command()
 def remove(context: typer.Context, name: RuleName) -> None:
     """Take back a rule that `mudroom rules` or the pages wrote."""
-    rulewriting.remove(context.obj.config.paths.rules, name)
+    _switch(context.obj, "remove", name)
     typer.echo(f"{name} is removed")
 
 
 @app.command()
 def off(context: typer.Context, name: RuleName) -> None:
     """Let a rule that `mudroom rules` or the pages wrote hold no more, and keep it."""
-    rulewriting.switch_off(context.obj.config.paths.rules, name)
+    _switch(context.obj, "off", name)
     typer.echo(f"{name} is switched off")
 
 
 @app.command()
 def on(context: typer.Context, name: RuleName) -> None:
     """Let a rule that was switched off hold again, as the newest word."""
-    rulewriting.switch_on(context.obj.config.paths.rules, name)
+    _switch(context.obj, "on", name)
     typer.echo(f"{name} holds")
+
+
+def _switch(state: State, act: str, name: str) -> None:
+    folder = state.config.paths.rules
+    noted(state, "", f"rule {act}", name, giving=rulewriting.lets(folder, act, name))
+    rulewriting.switch(folder, act, name)
 
 
 def _add(  # noqa: PLR0917 # a rule's words, in their order
@@ -277,7 +285,10 @@ def _add(  # noqa: PLR0917 # a rule's words, in their order
     table: dict[str, Any] = {"name": name}
     chosen = {"note": note, "device": device, "vendor": vendor, "type": type_, "field": field}
     table |= {word: value for word, value in chosen.items() if value} | doing
-    rule = rulewriting.add(state.config.paths.rules, table)
+    rule = next(rule for rule in rulewriting.would(folder, table) if rule.name == table["name"])
+    giving = adds(read(folder).rules, rule)
+    noted(state, device, "rule", f"{rule.name}: {said(rule)}"[:512], giving=giving)
+    rule = rulewriting.add(folder, table)
     typer.echo(f"{rule.name}: {plain(said(rule))}")
     for doubt in review(read(state.config.paths.rules).rules, declared(home)):
         if doubt.wrong or doubt.rule == rule.name:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.deciding import noted
 from gateway.cli.output import Json, show, when
 from gateway.cli.state import State
 from gateway.noting import by_command
@@ -68,7 +69,7 @@ def revoke(context: typer.Context, name: Name, as_json: Json = False) -> None:
     tokens = _tokens(context)
     try:
         tokens.known(name)
-        by_command(context.obj.config, "", "revoke-token", name)
+        noted(context.obj, "", "revoke-token", name, giving=False)
         tokens.revoke(name)
     except TokenError as error:
         raise typer.BadParameter(str(error)) from None

@@ -97,10 +97,14 @@ class Decide(Message, frozen=True, array_like=True):
 
 
 class Done(Message, frozen=True, array_like=True):
-    """``error``: why it was not done, in words; empty where it was."""
+    """``error``: why it was not done, in words; empty where it was.
+
+    ``unrecorded``: why it is not on record though it was done (it takes from devices only); empty where it is.
+    """
 
     ref: int
     error: str
+    unrecorded: str = ""
 
 
 # --- what the record holds ------------------------------------------------------------------------------------------

@@ -396,9 +396,9 @@ class Reader:
         rows = self._all("SELECT seq, id, device, host, at, tries, next_at, reason FROM outbox ORDER BY seq LIMIT ?", limit)
         return [Queued(*(*row[:-1], _reason(row[-1]))) for row in rows]
 
-    def deeds(self, limit: int = 100) -> list[Record]:
+    def deeds(self, limit: int = 100, *, device: str | None = None) -> list[Record]:
         """What the owner decided or took out: ``type`` is what, ``host`` by whom."""
-        return [_record(row) for row in self._all(_NEWEST, "deed", None, limit)]
+        return [_record(row) for row in self._all(_NEWEST, "deed", device, limit)]
 
     def version(self) -> int:
         """A number that another process's commit changes, for as long as this is open (SQLite, PRAGMA data_version)."""

@@ -16,12 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gateway import decisions, scorecard, service
+from gateway import decisions, deeds, scorecard, service
 from gateway.box import firststart
 from gateway.config import Config
 from gateway.decisions import DecisionError
 from gateway.ipc import channel as ipc
-from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, MakeToken, RevokeToken
@@ -50,7 +49,6 @@ from gateway.ipc.steward import (
     ToSteward,
 )
 from gateway.ledger.reader import LedgerError
-from gateway.noting import on_record
 from gateway.policy.rule import RuleError
 from gateway.registry import Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
@@ -218,6 +216,7 @@ class Steward:
                 return Entered(message.ref, "", "", 0, "This is not the code that the box shows on its screen now.")
             try:
                 check(message.password)
+                await asyncio.to_thread(self._noted, message.address, "", "first-start", "", giving=False)
                 await asyncio.to_thread(self._passwords.put, "owner", message.password)
             except PasswordError as error:
                 return Entered(message.ref, "", "", 0, str(error))
@@ -235,7 +234,8 @@ class Steward:
         if not role:
             log.warning("a wrong password came from %s", message.address)
             return Entered(message.ref, "", "", 0, WRONG)
-        self.guesses.forgive(message.address)
+        if role == "owner":  # who knows the household's could else try the owner's as often as he likes, between two logins
+            self.guesses.forgive(message.address)
         log.info("%s logged in from %s", role, message.address)
         return self._entered(message.ref, role)
 
@@ -251,41 +251,42 @@ class Steward:
             try:
                 if message.what == "password":
                     await self._check_old(message)
-                await asyncio.to_thread(self._note, message, who)
                 if message.what in ("household", "password"):
-                    await self._set_password(message)
+                    unrecorded = await self._set_password(message)
                 else:
-                    self._change(message)
-            except (DecisionError, RegistryError, ManifestError, PasswordError, NoAnswer) as error:
+                    unrecorded = await asyncio.to_thread(self._change, message, who)
+            except (DecisionError, RegistryError, ManifestError, PasswordError, OSError) as error:  # NotRecorded is one
                 log.warning("%s of %s was not done: %s", message.what, message.device or "the house", error)
                 return Done(message.ref, str(error)[:512])
         log.info("%s of %s, by %s at %s", message.what, message.device or "the house", who, message.address)
-        return Done(message.ref, "")
+        return Done(message.ref, "", unrecorded[:512])
 
     async def _decide_rule(self, message: DecideRule, role: str) -> Done | Refusal:
         if role != "owner":
             return Refusal(message.ref, "role")
 
-        def note(device: str, what: str, detail: str) -> None:
-            on_record(self._config, device, what, f"{role} at {message.address}", detail)
+        def note(device: str, what: str, detail: str, giving: bool) -> str:
+            return self._noted(message.address, device, what, detail, giving=giving)
 
         async with self._deciding:
             try:
-                await asyncio.to_thread(rulebook.decide, self._config, self._registry.current(), message, note)
-            except (DecisionError, RuleError, RegistryError, NoAnswer, OSError) as error:
+                unrecorded = await asyncio.to_thread(rulebook.decide, self._config, self._registry.current(), message, note)
+            except (DecisionError, RuleError, RegistryError, OSError) as error:  # NotRecorded is one
                 log.warning("rule %s was not done: %s", message.act, error)
                 return Done(message.ref, str(error)[:512])
-        return Done(message.ref, "")
+        return Done(message.ref, "", unrecorded[:512])
 
-    def _note(self, message: Decide, who: str) -> None:
-        """On record, or nothing is done. Raises NoAnswer."""
-        secret = message.what in ("household", "password")
-        detail = "" if secret else " ".join(word for word in (message.value, message.name) if word)
-        on_record(self._config, message.device, message.what, f"{who} at {message.address}", detail)
+    def _noted(self, address: str, device: str, what: str, detail: str, *, giving: bool) -> str:
+        """See ``gateway.deeds.noted``. In a thread: it waits for the disk."""
+        return deeds.noted(self._config, f"owner at {address}", device, what, detail, giving=giving)
 
-    def _change(self, message: Decide) -> None:
+    def _change(self, message: Decide, who: str) -> str:
+        """On record, and then carried out; why it is not on record, where it takes away only. In a thread."""
         dmz, device, value = self._config.dmz, message.device, message.value
-        with self._registry.change() as change:
+        detail = " ".join(word for word in (value, message.name) if word)
+        by = f"{who} at {message.address}"
+        with deeds.deciding(self._config, self._registry, by, device, message.what, detail=detail) as decision:
+            change = decision.change
             match message.what:
                 case "kind":
                     decisions.set_kind(change, device, value)
@@ -297,16 +298,17 @@ class Steward:
                     decisions.decline_waiting(change, device, seen=value)
                 case "admit":
                     decisions.admit(change, device, value, message.name)
-                    self._tell(change)
+                    decision.then = self._tell
                 case "forget":
                     change.forget(device)
-                    self._tell(change)
+                    decision.then = self._tell
                 case "budget":
                     change.bound_leaks(device, bits_per_day=decisions.budget(value))
                 case "pace":
                     change.bound_leaks(device, slot_seconds=decisions.pace(value))
                 case _:
                     raise DecisionError(f"nobody can {message.what}")
+        return decision.unrecorded
 
     def _tell(self, change: Change) -> None:
         self._tell_dhcp(self._config, (device.mac for device in change.registry.devices))
@@ -321,10 +323,16 @@ class Steward:
         self.guesses.forgive(message.address)
         check(message.value)
 
-    async def _set_password(self, message: Decide) -> None:
+    async def _set_password(self, message: Decide) -> str:
         role = "owner" if message.what == "password" else "household"
         async with self._hashing:
+            await asyncio.to_thread(self._passwords.may, role, message.value)
+            detail = "" if message.value else "none"
+            unrecorded = await asyncio.to_thread(
+                self._noted, message.address, "", message.what, detail, giving=bool(message.value)
+            )
             await asyncio.to_thread(self._passwords.put, role, message.value)
+        return unrecorded
 
 
 async def serve(

@@ -67,14 +67,17 @@ class Passwords:
                 found = role
         return found
 
-    def put(self, role: str, said: str) -> None:
-        """Set a role's password; empty: it has none. Raises PasswordError and OSError."""
-        text = ""
+    def may(self, role: str, said: str) -> None:
+        """Whether ``put`` would take it. Raises PasswordError, OSError and ValueError."""
         if said:
             check(said)
             if self.role(said) not in ("", role):
                 raise PasswordError("the owner's and the household's password must be two different ones; choose another")
-            text = _hasher().hash(said)
+
+    def put(self, role: str, said: str) -> None:
+        """Set a role's password; empty: it has none. Raises PasswordError and OSError."""
+        self.may(role, said)
+        text = _hasher().hash(said) if said else ""
         self._write(msgspec.structs.replace(self._read(), **{role: text}))
 
     def _read(self) -> Kept:

@@ -12,11 +12,11 @@ from pathlib import Path
 from time import monotonic
 
 from gateway.config import Config
-from gateway.ipc.ask import NoAnswer
+from gateway.deeds import noted
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, Borne, Made, MakeToken, RevokeToken, TokenList, TokenRow
 from gateway.ipc.scores import AskScores
 from gateway.ipc.steward import AskCounts, AskMessage, AskMessages, AskNews, Decide, Done, Refusal
-from gateway.noting import on_record
+from gateway.noting import NotRecorded, on_record
 from gateway.steward.guesses import Guesses
 from gateway.steward.tokens import ROLES, Kept, TokenError, Tokens, is_token
 
@@ -68,25 +68,26 @@ class Programs:
             rows = (TokenRow(each.name, each.may, each.made, each.ends, each.used) for each in self._tokens.all())
             return TokenList(message.ref, tuple(rows))
         async with self._changing:
-            secret, error = "", ""
             try:
-                secret = await asyncio.to_thread(self._change, message)
-            except (TokenError, NoAnswer) as found:
-                error = str(found)[:512]
-        log.info("%s %r: %s", type(message).__name__, message.name, error or "done")
-        return Made(message.ref, secret, error) if isinstance(message, MakeToken) else Done(message.ref, error)
+                made = await asyncio.to_thread(self._change, message)
+            except (TokenError, NotRecorded) as error:
+                log.warning("%s %r was not done: %s", type(message).__name__, message.name, error)
+                why = str(error)[:512]
+                return Made(message.ref, "", why) if isinstance(message, MakeToken) else Done(message.ref, why)
+        log.info("%s %r is done", type(message).__name__, message.name)
+        return made
 
-    def _change(self, message: MakeToken | RevokeToken) -> str:
-        """Checked, on record, then done."""
+    def _change(self, message: MakeToken | RevokeToken) -> Made | Done:
+        """Checked, on record, then done. A token is taken back also while nothing can be recorded."""
         by = f"owner at {message.address}"
         if isinstance(message, RevokeToken):
             self._tokens.known(message.name)
-            on_record(self._config, "", "revoke-token", by, message.name)
+            unrecorded = noted(self._config, by, "", "revoke-token", message.name, giving=False)
             self._tokens.revoke(message.name)
-            return ""
+            return Done(message.ref, "", unrecorded[:512])
         self._tokens.check(message.name, message.may, message.days)
         on_record(self._config, "", "token", by, detail(message.name, message.may, message.days))
-        return self._tokens.make(message.name, message.may, message.days)
+        return Made(message.ref, self._tokens.make(message.name, message.may, message.days), "")
 
 
 def detail(name: str, may: str, days: int) -> str:

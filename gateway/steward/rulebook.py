@@ -11,6 +11,7 @@ from typing import Any
 from gateway import rulewriting
 from gateway.config import Config
 from gateway.decisions import DecisionError
+from gateway.giving import adds
 from gateway.ipc.rulebook import DecideRule, RuleRow, Rules, RulingRow, Wish
 from gateway.ledger.reader import Reader
 from gateway.ledger.rulings import rulings
@@ -71,28 +72,36 @@ def decided(reader: Reader, id: str) -> tuple[RulingRow, ...]:
     )
 
 
-def decide(config: Config, home: Home, message: DecideRule, note: Callable[[str, str, str], Any]) -> None:
-    """``note``: puts device, what and detail on record, or raises. Raises RuleError, DecisionError, OSError."""
+Note = Callable[[str, str, str, bool], str]  # of gateway.deeds.noted: device, what, detail, giving
+
+
+def decide(config: Config, home: Home, message: DecideRule, note: Note) -> str:
+    """Why it was done without a record; empty where it is on record.
+
+    Raises RuleError, DecisionError, OSError and what ``note`` raises.
+    """
     folder = config.paths.rules
     if message.act == "add":
         if message.wish is None:
             raise DecisionError("nothing was wished for")
         made = wished(config, home, message.wish)
         rules = rulewriting.would(folder, made)
-        before = {doubt.says for doubt in unfit(read(folder).rules, declared(home))}
+        there = read(folder).rules
+        before = {doubt.says for doubt in unfit(there, declared(home))}
         new = next((doubt for doubt in unfit(rules, declared(home)) if doubt.says not in before), None)
         if new is not None:
             raise DecisionError(f"not done: {new.says}")
         rule = next(rule for rule in rules if rule.name == made["name"])
-        note("" if message.wish.everywhere else message.wish.device, "rule", f"{rule.name}: {said(rule)}"[:512])
+        device = "" if message.wish.everywhere else message.wish.device
+        unrecorded = note(device, "rule", f"{rule.name}: {said(rule)}"[:512], adds(there, rule))
         rulewriting.add(folder, made)
-        return
-    change = {"remove": rulewriting.remove, "off": rulewriting.switch_off, "on": rulewriting.switch_on}[message.act]
+        return unrecorded
     names = {rule.name for rule in read(folder).rules} | {rule.name for rule, _ in rulewriting.off(folder)}
     if message.name not in names:
         raise DecisionError("there is no such rule; it may have been removed already")
-    note("", f"rule {message.act}", message.name)
-    change(folder, message.name)
+    unrecorded = note("", f"rule {message.act}", message.name, rulewriting.lets(folder, message.act, message.name))
+    rulewriting.switch(folder, message.act, message.name)
+    return unrecorded
 
 
 def wished(config: Config, home: Home, wish: Wish) -> dict[str, Any]:

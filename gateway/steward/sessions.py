@@ -14,7 +14,7 @@ from time import monotonic
 
 IDLE_SECONDS = 12 * 3600.0
 MOST_SECONDS = 7 * 86_400.0
-MOST = 64  # at once; a new one beyond that ends the one that rested longest
+MOST = 64  # at once; a new one beyond that ends the one that rested longest, of the household's before one of the owner's
 
 
 @dataclass(slots=True)
@@ -38,7 +38,8 @@ class Sessions:
         """A fresh session's token."""
         self._clear()
         while len(self._sessions) >= MOST:
-            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used)]
+            household = [key for key, session in self._sessions.items() if session.role != "owner"]
+            del self._sessions[min(household or self._sessions, key=lambda key: self._sessions[key].used)]
         token = secrets.token_urlsafe(32)
         now = self._clock()
         self._sessions[_key(token)] = Session(role, mark, now, now)

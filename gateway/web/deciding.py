@@ -11,7 +11,7 @@ from starlette.responses import Response
 from gateway.ipc.steward import Decide, Done
 from gateway.web.link import Refused
 from gateway.web.pages import Handler, html, to
-from gateway.web.visit import House, check_form, form, visit
+from gateway.web.visit import House, Visit, check_form, form, visit
 
 WHAT = frozenset(get_args(get_type_hints(Decide)["what"]))
 BACK = {"approve": "/newcomers", "decline": "/newcomers", "forget": "/", "household": "/settings", "password": "/login"}
@@ -45,9 +45,17 @@ def decide(house: House) -> Handler:
             if refused.why == "session":
                 return to("/login")
             raise
-        if done.error:
-            return html("problem.html", seen, 409, title="Not done", detail=done.error, here="")
         device = texts["device"]
-        return to(BACK.get(what) or (f"/devices/{device}" if device in seen.home.by_id else "/"))
+        return came(seen, done, BACK.get(what) or (f"/devices/{device}" if device in seen.home.by_id else "/"))
 
     return handle
+
+
+def came(seen: Visit, done: Done, back: str, here: str = "") -> Response:
+    """What came of a decision: the page to go back to, or why it was not done, or that it was done without a record."""
+    if done.error:
+        return html("problem.html", seen, 409, title="Not done", detail=done.error, here=here)
+    if done.unrecorded:
+        words = f"It is done, and it is not on record, for the record could not take it: {done.unrecorded}"
+        return html("problem.html", seen, title="Done, but not on record", detail=words, here=here)
+    return to(back)

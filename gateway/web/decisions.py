@@ -31,7 +31,10 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def decisions(house: House) -> Handler:
-    """The handler of POST /api/decisions: 204 when it is on record and carried out, 409 with the reason where it is not."""
+    """The handler of POST /api/decisions: 204 when it is on record and carried out, 409 with the reason where it is not.
+
+    200 with ``unrecorded``, why, where something was taken from a device and the record could not take that.
+    """
 
     async def handle(request: Request) -> Response:
         seen = await visit(house, request)
@@ -49,6 +52,8 @@ def decisions(house: House) -> Handler:
             raise
         if done.error:
             raise HTTPException(409, done.error.rstrip(".") + ".")
+        if done.unrecorded:
+            return Response(msgspec.json.encode({"unrecorded": done.unrecorded}), media_type="application/json")
         return Response(status_code=204)
 
     return handle

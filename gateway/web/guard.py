@@ -6,6 +6,7 @@ come from our own pages, and a method must be one that we know. It must never le
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 
@@ -15,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.standard.enrolment import HOST
 from gateway.web.problems import answer, is_api
 
+# No address of ours has these; decoded, they would divide a path, climb in it, or end it for whoever reads it later.
+ESCAPED = re.compile(rb"%(?:2[ef5]|5c|7f|[01][0-9a-f])|\\", re.IGNORECASE)
 READING = ("GET", "HEAD")
 CHANGING = ("POST",)
 POLICY = (
@@ -55,6 +58,8 @@ class Guard:
             await send(message)
 
         refusal = self._wrong(scope["method"], Headers(scope=scope), is_api(scope))
+        if refusal is None and ESCAPED.search(scope.get("raw_path", b"")):
+            refusal = 404, "There is nothing here."
         if refusal is None:
             await self._app(scope, receive, sealed)
         else:

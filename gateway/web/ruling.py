@@ -15,6 +15,7 @@ from gateway.policy.offering import Offer, offers, place_of, told
 from gateway.policy.rule import Action
 from gateway.standard import wording
 from gateway.web import facts
+from gateway.web.deciding import came
 from gateway.web.link import Refused
 from gateway.web.pages import Handler, html, to
 from gateway.web.visit import House, Visit, check_form, form, visit
@@ -76,9 +77,7 @@ def decide(house: House) -> Handler:
             if refused.why == "session":
                 return to("/login")
             raise
-        if done.error:
-            return html("problem.html", seen, 409, title="Not done", detail=done.error, here="rules")
-        return to(back)
+        return came(seen, done, back, "rules")
 
     return handle
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from gateway.ipc.programs import AskTokens, Made, MakeToken, RevokeToken, TokenList, TokenRow
 from gateway.ipc.steward import Done
+from gateway.web.deciding import came
 from gateway.web.link import Refused
 from gateway.web.pages import Handler, html, to
 from gateway.web.visit import House, Visit, check_form, form, visit
@@ -33,7 +34,7 @@ def tokens(house: House) -> Handler:
         try:
             if fields["what"] == "revoke":
                 gone = await house.link.ask(RevokeToken(0, seen.token, seen.address, name), Done)
-                return _not_done(seen, gone.error) if gone.error else to("/settings")
+                return came(seen, gone, "/settings", "settings")
             if may not in ("read", "decide") or not _number(days):
                 raise HTTPException(400, f"A token may read or decide, for 0 to {MOST_DAYS} days (0: no end).")
             question = MakeToken(0, seen.token, seen.address, name.strip(), may, int(days))  # type: ignore[arg-type]
@@ -43,7 +44,7 @@ def tokens(house: House) -> Handler:
                 return to("/login")
             raise
         if made.error:
-            return _not_done(seen, made.error)
+            return came(seen, Done(0, made.error), "/settings", "settings")
         return html("token.html", seen, here="settings", program=name.strip(), may=may, secret=made.secret)
 
     return handle
@@ -54,10 +55,6 @@ async def known(seen: Visit) -> tuple[TokenRow, ...]:
     if seen.role != "owner":
         return ()
     return (await seen.house.link.ask(AskTokens(0, seen.token), TokenList)).rows
-
-
-def _not_done(seen: Visit, error: str) -> Response:
-    return html("problem.html", seen, 409, title="Not done", detail=error, here="settings")
 
 
 def _number(days: str) -> bool:

@@ -163,6 +163,7 @@ def test_a_stranger_is_admitted_and_forgotten_on_the_page(here: Here, page: Page
     expect(page.get_by_role("heading", name="Guest lamp", level=1)).to_be_visible()
     try:
         assert any(row["device"] == "guest" and row["mac"] == mac for row in json.loads(mudroom("devices", "--json")))
+        here.settle(4)
         page.get_by_role("button", name="Quarantine it").click()
         expect(page.locator("h1 .badge")).to_have_text("quarantined")
         assert faults(page) == []

@@ -79,7 +79,7 @@ def test_a_day_of_several_types_is_rounded_up_once_as_the_budget_is(home: Path, 
     store = Store(config.paths.ledger, Quotas(1000, 10**9, 1000, 1000))
     store.open()
     now = time.time_ns()
-    # each type once more than the last: types alike may by the time of day all stand at nearly a whole bit, and nothing would be rounded up
+    # each type once more than the last: types alike may all stand at nearly a whole bit, and nothing would be rounded up
     many = [number for number in range(12) for _ in range(number + 1)]
     for count, number in enumerate(many):
         store.commit(Batch(submits=[submit(10 + count, device="plug", type_=f"other-{number}", received=now, bits=1)]))
@@ -108,7 +108,7 @@ def test_in_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "less by: an enum instead of text, or a shorter maxLength" in text
 
 
-def test_the_owner_sets_budget_and_pace(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_owner_sets_budget_and_pace(home: Path, recorded: None, capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "devices", "budget", "plug", "5000")
     told(capsys, "devices", "pace", "plug", "10")
     (row,) = json.loads(told(capsys, "leaks", "plug", "--json"))

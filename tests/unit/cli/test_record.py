@@ -180,7 +180,7 @@ def test_the_owner_is_asked_before_anything_is_erased(
     call(home, capsys, "ledger", "erase", "--device", "lamp", code=1)
     assert b"kcilc" in bytes_on_disk(home.paths.ledger)
     told = call(home, capsys, "ledger", "erase", "--device", "lamp", "--yes")
-    assert "2 records of lamp are erased; record 7 says so" in told
+    assert "2 records of lamp are erased; record 8 says so" in told
     assert b"kcilc" not in bytes_on_disk(home.paths.ledger)
     (row,) = json.loads(call(home, capsys, "ledger", "erase", "--device", "plug", "--yes", "--json"))
     assert (row["erased"], row["waiting"], row["scrubbed"]) == (3, 1, True)

