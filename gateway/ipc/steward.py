@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gateway.ipc.messages import Message
+from gateway.ipc.noticing import AskNotices, NoticeList, SeeNotices
+from gateway.ipc.pairing import AskPairings, Pairings, StartPairing, StopPairing
 
 Token = Annotated[str, Meta(max_length=64)]
 Name = Annotated[str, Meta(max_length=64)]  # of a device: an id, or the hardware address of a stranger
@@ -35,6 +37,7 @@ class Stands(Message, frozen=True, array_like=True):
     ref: int
     role: str
     begun: bool
+    unseen: int = 0  # notices that the owner has not seen, as far as they were counted lately
 
 
 class Begin(Message, frozen=True, array_like=True):
@@ -247,5 +250,11 @@ class Refusal(Message, frozen=True, array_like=True):
 
 ToSteward = (
     Standing | Begin | Enter | Leave | Decide | AskNews | AskMessages | AskMessage | AskCounts | AskDeeds
+    | StartPairing | StopPairing | AskPairings
+    | AskNotices | SeeNotices
 )  # fmt: skip
-FromSteward = Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
+FromSteward = (
+    Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
+    | Pairings
+    | NoticeList
+)  # fmt: skip

@@ -24,6 +24,8 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
+from gateway.ipc.noticing import AskNotices, SeeNotices
+from gateway.ipc.pairing import AskPairings, StartPairing, StopPairing
 from gateway.ipc.steward import (
     AskCounts,
     AskDeeds,
@@ -47,9 +49,11 @@ from gateway.ipc.steward import (
 )
 from gateway.ledger.reader import LedgerError
 from gateway.noting import on_record
-from gateway.registry import Change, RegistryError, RegistryFile
+from gateway.registry import Certificate, Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
 from gateway.steward.guesses import Guesses
+from gateway.steward.noticing import Noticing
+from gateway.steward.pairing import Enrolling
 from gateway.steward.passwords import PasswordError, Passwords, check
 from gateway.steward.record import Book
 from gateway.steward.sessions import Sessions
@@ -80,6 +84,8 @@ class Steward:
         self._deciding = asyncio.Lock()
         self.sessions = Sessions(clock)
         self.guesses = Guesses(clock)
+        self.enrolling = Enrolling(config, self._registry, self._list_certificate, clock)
+        self.noticing = Noticing(config, self._registry, self._book, clock)
         self.open: set[Channel] = set()
         self.used = clock()
 
@@ -90,10 +96,13 @@ class Steward:
     @property
     def idle(self) -> bool:
         """Whether ending now would lose nothing: no session, no question, nobody who still waits for a guess."""
+        if self.enrolling.waiting:
+            return False
         return not self._tasks and not len(self.sessions) and self.guesses.quiet and self._clock() - self.used > IDLE_SECONDS
 
     async def close(self) -> None:
         """End what is under way."""
+        await self.enrolling.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -130,7 +139,8 @@ class Steward:
                 return await self._enter(message)
             case Standing():
                 marks = self._passwords.marks()
-                return Stands(message.ref, self.sessions.find(message.token, marks), "owner" in marks)
+                role = self.sessions.find(message.token, marks)
+                return Stands(message.ref, role, "owner" in marks, await self._unseen() if role else 0)
         role = self.sessions.find(message.token, self._passwords.marks(), touch=not isinstance(message, AskNews))
         if not role:
             return Refusal(message.ref, "session")
@@ -140,14 +150,21 @@ class Steward:
             case Leave():
                 self.sessions.end(message.token)
                 return Done(message.ref, "")
+            case StartPairing() | StopPairing() | AskPairings():
+                return await self.enrolling.answer(message, role)
+            case SeeNotices():
+                return await self.noticing.see(message, role)
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._told, message)
+
+    async def _unseen(self) -> int:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self.noticing.count)
 
     def _told(self, message: Any) -> Any:
         """In the record's thread."""
         ref = message.ref
         match message:
             case AskNews():
-                return News(ref, self._book.version())
+                return News(ref, f"{self._book.version()}-{self.enrolling.version}")
             case AskMessages():
                 look = self._book.refusals if message.refused else self._book.messages
                 return Messages(ref, look(message.device, message.limit))
@@ -158,6 +175,8 @@ class Steward:
                 return Counts(ref, self._book.tried(message.device), self._book.spent(message.device), newest)
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
+            case AskNotices():
+                return self.noticing.all(message)
         raise ValueError(f"nobody answers {type(message).__name__}")
 
     # --- the way in ---
@@ -245,6 +264,12 @@ class Steward:
                     change.bound_leaks(device, slot_seconds=decisions.pace(value))
                 case _:
                     raise DecisionError(f"nobody can {message.what}")
+
+    async def _list_certificate(self, device: str, certificate: Certificate) -> None:
+        """What enrolment made. Raises RegistryError."""
+        async with self._deciding:
+            with self._registry.change() as change:
+                change.add_certificate(device, certificate)
 
     def _tell(self, change: Change) -> None:
         self._tell_dhcp(self._config, (device.mac for device in change.registry.devices))
