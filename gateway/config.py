@@ -389,7 +389,7 @@ class Notices(Section, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^(/[A-Za-z0-9._/-]+)?$",
-            description="your program, run for each new notice (JSON on its standard input) as mudroom-telling, in reach of the LAN only",
+            description="your program, run for each new notice (JSON on its standard input) as a user who reaches the LAN only",
         ),
     ] = ""
     url: Annotated[

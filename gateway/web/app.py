@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import api, pages
+from gateway.web import api, enrolling, matters, noticing, pages, pairing
 from gateway.web.deciding import decide
 from gateway.web.entrance import entrance
 from gateway.web.guard import Guard
@@ -33,6 +33,7 @@ PAGES = {
     "/attempts": pages.attempts,
     "/leaks": pages.leaks,
     "/newcomers": pages.newcomers,
+    "/notices": noticing.page,
     "/settings": pages.settings,
 }
 PROGRAMS = {
@@ -42,6 +43,8 @@ PROGRAMS = {
     "/api/attempts": api.attempts,
     "/api/leaks": api.leaks,
     "/api/newcomers": api.newcomers,
+    "/api/notices": matters.told,
+    "/api/pairings": enrolling.told,
 }
 
 
@@ -53,6 +56,9 @@ def build(config: Config, link: Asks) -> ASGIApp:
     routes += [Route(path, handler, methods=["GET", "POST"]) for path, handler in entrance(house).items()]
     routes += [
         Route("/decide", decide(house), methods=["POST"]),
+        Route("/pair", pairing.pair(house), methods=["POST"]),
+        Route("/pair/stop", pairing.stop(house), methods=["POST"]),
+        Route("/notices/seen", noticing.mark(house), methods=["POST"]),
         Route("/events", events(house)),
         Route("/static/{name}", pages.static),
     ]
