@@ -36,7 +36,7 @@ def notice(home: Home, row: NoticeRow) -> dict[str, Any]:
 async def on_home(seen: Visit) -> dict[str, Any]:
     """What the owner has not seen: the newest few, and how many more there are."""
     found = await ask(seen, ON_HOME, unseen=True)
-    return {"notices": [notice(seen.home, row) for row in found.rows], "notices_more": found.more}
+    return {"notices": [notice(seen.home, row) for row in found.rows], "notices_more": found.more, "unseen": found.unseen}
 
 
 async def told(seen: Visit) -> Any:

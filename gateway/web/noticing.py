@@ -24,7 +24,7 @@ async def page(seen: Visit) -> Response:
     found = await ask(seen, SHOWN)
     rows = [notice(seen.home, row) for row in found.rows]
     fresh = " ".join(row["id"] for row in rows if not row["seen"])
-    return html("notices.html", seen, here="notices", notices=rows, more=found.more, fresh=fresh)
+    return html("notices.html", seen, here="notices", notices=rows, more=found.more, fresh=fresh, unseen=found.unseen)
 
 
 def mark(house: House) -> Handler:
