@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from tests.home.browser import URL, faults
 from tests.home.client import Done, Here, eventually, mudroom, run_in, status_of
 from tests.home.lab import layout
+from tests.home.lab.supervisor import LOGS
 
 CODE = "MUDR-OOMS-AFEB-OOTS-23"
 PLAIN = CODE.replace("-", "")
@@ -71,7 +72,7 @@ def enter_code(page: Page, code: str) -> None:
 
 def said_on_disk(code: str) -> list[str]:
     """Files of the gateway (logs, settings, registry, ledger with its write-ahead log) that hold a code."""
-    words = ("grep", "-rlaiE", f"{code}|{code.replace('-', '')}", str(layout.STATE), str(layout.RUN / "logs"))
+    words = ("grep", "-rlaiE", f"{code}|{code.replace('-', '')}", str(layout.STATE), str(LOGS))
     return run_in(layout.GATEWAY, *words).out.split()
 
 
@@ -113,6 +114,7 @@ def test_a_newcomer_is_named_enrols_is_approved_and_heard(here: Here, page: Page
 
     page.goto(f"{URL}/settings")
     expect(page.get_by_role("listitem").filter(has_text="pair").first).to_contain_text(NAME)
+    assert said_on_disk(NAME) != [], "it looks where names are"
     assert said_on_disk(CODE) == []
     assert not [url for url in asked if PLAIN.lower() in re.sub(r"[^a-z0-9]", "", url.lower())], "no address holds it"
 
