@@ -20,8 +20,27 @@ from gateway.web.guard import HEADERS
 from tests.unit.ledger.peers import connect
 from tests.unit.web.house import HOUSEHOLD, PASSWORD, SAMPLES, Browser, House, csrf, run
 
-PAGES = ("/", "/devices/plug", "/devices/plug/forget", "/messages/m-1", "/attempts", "/leaks", "/newcomers", "/settings")
-PROGRAMS = ("/api/devices", "/api/messages", "/api/messages/m-1", "/api/attempts", "/api/leaks", "/api/newcomers")
+PAGES = (
+    "/",
+    "/devices/plug",
+    "/devices/plug/forget",
+    "/messages/m-1",
+    "/attempts",
+    "/leaks",
+    "/newcomers",
+    "/notices",
+    "/settings",
+)
+PROGRAMS = (
+    "/api/devices",
+    "/api/messages",
+    "/api/messages/m-1",
+    "/api/attempts",
+    "/api/leaks",
+    "/api/newcomers",
+    "/api/notices",
+    "/api/pairings",
+)
 READING = {"measured": "2026-11-22T13:37:42Z", "on": True, "power": 61.4}
 
 
