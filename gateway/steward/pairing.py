@@ -43,6 +43,7 @@ class One:
     """One device's pairing. ``ends``: of the wall clock, for people; ``since``: of the monotonic one, when it ended."""
 
     device: str
+    mac: str
     ends: float
     state: str = "waiting"
     asked: int = 0
@@ -87,7 +88,7 @@ class Enrolling:
         return Done(message.ref, "")
 
     def rows(self) -> tuple[PairingRow, ...]:
-        """The latest first."""
+        """The latest first. Raises RegistryError."""
         self._tidy()
         newest = sorted(self._each.values(), key=lambda one: (one.state != "waiting", -one.ends))
         return tuple(PairingRow(one.device, one.state, int(one.ends * 10**9), one.asked, one.words) for one in newest)
@@ -109,7 +110,7 @@ class Enrolling:
         by = f"{role} at {message.address}"
         await asyncio.to_thread(on_record, self._config, device.id, "pair", by, f"for {message.seconds} seconds")
         self._free(device.id)  # somebody else may have begun meanwhile
-        one = self._each[device.id] = One(device.id, time.time() + message.seconds)
+        one = self._each[device.id] = One(device.id, device.mac, time.time() + message.seconds)
         one.task = asyncio.get_running_loop().create_task(self._wait(one, Pair(1, device.id, device.mac, code, message.seconds)))
         self.version += 1
         log.info("waiting for %s to prove its code, by the %s at %s", device.id, role, message.address)
@@ -192,8 +193,13 @@ class Enrolling:
             link.close()
 
     def _tidy(self) -> None:
-        """How one ended long ago is on record; a list here is for who just did it."""
+        """How one ended long ago is on record; a list here is for who just did it. Who was forgotten is not waited for."""
         now = self._clock()
+        known = self._registry.current().by_mac
+        for one in self._each.values():
+            device = known.get(one.mac)
+            if one.state == "waiting" and one.task is not None and (device is None or device.id != one.device):
+                one.task.cancel()
         for name, one in list(self._each.items()):
             if one.state != "waiting" and now - one.since > SHOWN_SECONDS:
                 del self._each[name]

@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from gateway.ipc.noticing import MOST_IDS, SeeNotices
 from gateway.ipc.steward import Done
+from gateway.web.forms import not_done, of_the_owner
 from gateway.web.link import Refused
 from gateway.web.matters import SHOWN, ask, notice
 from gateway.web.pages import Handler, html, to
-from gateway.web.visit import House, Visit, check_form, form, visit
+from gateway.web.visit import House, Visit
 
 
 async def page(seen: Visit) -> Response:
@@ -31,13 +32,9 @@ def mark(house: House) -> Handler:
     """The handler of POST /notices/seen: ``ids`` with spaces between them."""
 
     async def handle(request: Request) -> Response:
-        seen = await visit(house, request)
+        seen, fields = await of_the_owner(house, request)
         if not seen.role:
             return to("/login")
-        fields = await form(request)
-        check_form(seen, fields)
-        if seen.role != "owner":
-            raise HTTPException(403, "Only the owner decides. This is the household's view.")
         ids = tuple(fields.get("ids", "").split())
         if not 0 < len(ids) <= MOST_IDS or not all(re.fullmatch("[0-9a-f]{16}", each) for each in ids):
             raise HTTPException(400, "This form cannot be read.")
@@ -48,7 +45,7 @@ def mark(house: House) -> Handler:
                 return to("/login")
             raise
         if done.error:
-            return html("problem.html", seen, 409, title="Not done", detail=done.error, here="notices")
+            return not_done(seen, "notices", done.error)
         return to("/" if fields.get("back") == "home" else "/notices")
 
     return handle

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from gateway.ipc.pairing import StartPairing, StopPairing
 from gateway.ipc.steward import Decide, Done
 from gateway.standard.enrolment import EnrolmentError, canonical_code
+from gateway.web.forms import not_done, of_the_owner
 from gateway.web.link import Refused
-from gateway.web.pages import Handler, html, to
-from gateway.web.visit import House, Visit, check_form, form, visit
+from gateway.web.pages import Handler, to
+from gateway.web.visit import House, Visit
 
 SECONDS = 900  # as `mudroom devices pair` waits
 MOST_CODE = 128  # characters, with the spaces and hyphens that people type
@@ -26,7 +27,7 @@ def pair(house: House) -> Handler:
     """The handler of POST /pair: a code for a device; where ``mac`` is there, the stranger is admitted first."""
 
     async def handle(request: Request) -> Response:
-        seen, fields = await _owner(house, request)
+        seen, fields = await of_the_owner(house, request)
         if not seen.role:
             return to("/login")
         texts = {name: fields.get(name, "").strip() for name in LIMITS}
@@ -37,17 +38,19 @@ def pair(house: House) -> Handler:
             try:
                 code = canonical_code(code)
             except EnrolmentError as wrong:
-                return _not_done(seen, f"{wrong}. Nothing was changed", 422)
+                return not_done(seen, "newcomers", f"{wrong}. Nothing was changed", 422)
         else:
             code = ""  # admitted without one: it may be typed later
         if texts["mac"]:
             admit = Decide(0, seen.token, seen.address, "admit", texts["device"], texts["mac"], texts["name"])
             if error := await _ask(seen, admit):
-                return _not_done(seen, error)
+                return not_done(seen, "newcomers", error)
         if not code:
             return to(f"/devices/{texts['device']}" if texts["device"] in seen.home.by_id else PAGE)
         if error := await _ask(seen, StartPairing(0, seen.token, seen.address, texts["device"], code, SECONDS)):
-            return _not_done(seen, f"{texts['device']} is admitted, but not waited for: {error}" if texts["mac"] else error)
+            return not_done(
+                seen, "newcomers", f"{texts['device']} is admitted, but not waited for: {error}" if texts["mac"] else error
+            )
         return to(f"{PAGE}#pairings")
 
     return handle
@@ -57,26 +60,14 @@ def stop(house: House) -> Handler:
     """The handler of POST /pair/stop."""
 
     async def handle(request: Request) -> Response:
-        seen, fields = await _owner(house, request)
+        seen, fields = await of_the_owner(house, request)
         if not seen.role:
             return to("/login")
         if error := await _ask(seen, StopPairing(0, seen.token, fields.get("device", "")[:64])):
-            return _not_done(seen, error)
+            return not_done(seen, "newcomers", error)
         return to(f"{PAGE}#codes")
 
     return handle
-
-
-async def _owner(house: House, request: Request) -> tuple[Visit, dict[str, str]]:
-    """The owner with a form of his session; a visit without a role where nobody is logged in. Raises HTTPException."""
-    seen = await visit(house, request)
-    if not seen.role:
-        return seen, {}
-    fields = await form(request)
-    check_form(seen, fields)
-    if seen.role != "owner":
-        raise HTTPException(403, "Only the owner decides. This is the household's view.")
-    return seen, fields
 
 
 async def _ask(seen: Visit, question: Decide | StartPairing | StopPairing) -> str:
@@ -87,7 +78,3 @@ async def _ask(seen: Visit, question: Decide | StartPairing | StopPairing) -> st
         if refused.why == "session":
             raise HTTPException(401, "The session is over; log in again.") from None
         raise
-
-
-def _not_done(seen: Visit, error: str, status: int = 409) -> Response:
-    return html("problem.html", seen, status, title="Not done", detail=error, here="newcomers")

@@ -281,7 +281,7 @@ def test_it_rests_only_when_nobody_is_logged_in_and_nobody_waits(tmp_path: Path)
         assert not steward.idle
         clock.now += 60
         assert steward.idle
-        steward.enrolling._each["plug"] = One("plug", 0.0)
+        steward.enrolling._each["plug"] = One("plug", "02:00:00:00:00:01", 0.0)
         assert not steward.idle, "a code would be forgotten"
         steward.enrolling._each["plug"].end("enrolled", "", clock.now)
         assert steward.idle

@@ -235,6 +235,24 @@ def test_quarantined_ones_and_those_waited_for_are_refused(tmp_path: Path) -> No
     run(tmp_path, work)
 
 
+def test_who_is_forgotten_is_not_waited_for_any_more(tmp_path: Path) -> None:
+    async def work(house: House) -> None:
+        browser = await house.begin()
+        async with signing(house) as path:
+            await pair(browser, mac=MAC, device="lamp", code=CODE)
+            await shown(browser, "Waits for the device")
+            assert (await Newcomer(house, path).ask()).reason == -1
+            await browser.decide("forget", device="lamp")
+            assert (await browser.get("/newcomers")).status == 200
+            async with asyncio.timeout(10):
+                while (await Newcomer(house, path).ask()).reason == -1:
+                    pass
+            await pair(browser, mac=MAC, device="lamp", code=CODE)
+            await shown(browser, "Waits for the device")
+
+    run(tmp_path, work)
+
+
 def test_nobody_but_the_owner_with_a_form_of_his(tmp_path: Path) -> None:
     async def work(house: House) -> None:
         owner = await house.begin()
