@@ -23,6 +23,8 @@ YOUNG_OBJECTS = 20_000  # between two looks of the collector; a message makes so
 GROUP = "mudroom"  # of all of them: reads the registry, connects to the sockets
 # The process's user by its role; created by the image (sysusers) and by image/userland with the same names.
 USERS = {role: f"mudroom-{role}" for role in ("door", "names", "signer", "ledger", "courier", "dhcp", "lan", "enrolment", "web")}
+# Who tells notices: it serves nobody and reads no socket of ours, so it is none of the above, and not in their group.
+TELLING_USER, TELLING_UID = "mudroom-telling", 960
 TIME_USER = "_chrony"  # Debian's user of chronyd
 
 

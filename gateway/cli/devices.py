@@ -21,6 +21,8 @@ from gateway.registry import Certificate, Change, Device, Home, Kind
 
 app = typer.Typer(help="List devices and decide about them.", invoke_without_command=True)
 
+DOUBTFUL = 3  # times that a device asks with another code in it, until the owner is told
+
 DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id")]
 
 
@@ -192,7 +194,12 @@ def pair(
         with deciding(state, device, "certify", certificate.serial) as decision:
             decision.change.add_certificate(device, certificate)
 
-    certificate = wait_for(state.config.paths.socket("signer"), Pair(1, device, known.mac, code, minutes * 60), record)
+    def knocked(asked: int) -> None:
+        if asked == DOUBTFUL:
+            typer.echo(f"{device} asked {asked} times and does not take this code: is it the one on its label?", err=True)
+
+    signer = state.config.paths.socket("signer")
+    certificate = wait_for(signer, Pair(1, device, known.mac, code, minutes * 60), record, knocked)
     ends = datetime.fromtimestamp(certificate.not_after, UTC).date()
     typer.echo(f"{device} has proved its code and has a certificate until {ends}; it renews it by itself")
 

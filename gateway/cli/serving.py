@@ -90,6 +90,20 @@ def steward(config: Config, worker: int) -> None:
     service.run("steward", lambda stop: serve(config, write_hosts, stop))
 
 
+def notices(config: Config, worker: int) -> None:
+    """Once: gather what the settings want told (root, by its timer)."""
+    from gateway.cli.telling import gather
+
+    gather(config)
+
+
+def telling(config: Config, worker: int) -> None:
+    """Once: tell what was gathered (user mudroom-telling, after it)."""
+    from gateway.cli.telling import deliver
+
+    deliver(config)
+
+
 SERVICES: dict[str, Callable[[Config, int], None]] = {
     "steering": steering,
     "door": door,
@@ -100,6 +114,8 @@ SERVICES: dict[str, Callable[[Config, int], None]] = {
     "courier": courier,
     "web": web,
     "steward": steward,
+    "notices": notices,
+    "telling": telling,
 }
 
 

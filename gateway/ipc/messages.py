@@ -347,6 +347,13 @@ class Paired(Message, frozen=True, array_like=True):
     error: str
 
 
+class Knocked(Message, frozen=True, array_like=True):
+    """While it waits: the device asked ``asked`` times for the gateway's proof. One that holds the code goes on at once."""
+
+    ref: int
+    asked: int
+
+
 class Recorded(Message, frozen=True, array_like=True):
     """The registry lists the certificate of Paired; the device may have it now."""
 

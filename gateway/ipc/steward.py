@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gateway.ipc.messages import Message
+from gateway.ipc.noticing import AskNotices, NoticeList, SeeNotices
+from gateway.ipc.pairing import AskPairings, Pairings, StartPairing, StopPairing
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, Borne, Figures, Made, MakeToken, RevokeToken, TokenList
 from gateway.ipc.scores import AskScores, Scores
 
@@ -37,6 +39,7 @@ class Stands(Message, frozen=True, array_like=True):
     ref: int
     role: str
     begun: bool
+    unseen: int = 0  # notices that the owner has not seen, as far as they were counted lately
 
 
 class Begin(Message, frozen=True, array_like=True):
@@ -256,9 +259,13 @@ ToSteward = (
     Standing | Begin | Enter | Leave | Decide | AskNews | AskMessages | AskMessage | AskCounts | AskDeeds
     | AskScores
     | Bearer | MakeToken | RevokeToken | AskTokens | AskFigures
+    | StartPairing | StopPairing | AskPairings
+    | AskNotices | SeeNotices
 )  # fmt: skip
 FromSteward = (
     Stands | Entered | Done | News | Messages | Whole | Counts | Deeds | Refusal
     | Borne | Made | TokenList | Figures
     | Scores
+    | Pairings
+    | NoticeList
 )  # fmt: skip

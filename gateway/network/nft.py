@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from gateway.config import Config, Firewall
 from gateway.network.plan import MARK_DOOR, MARK_REPLY
+from gateway.service import TELLING_UID
 
 TABLE = "mudroom"
 FLOWTABLE = "fast"
@@ -211,6 +212,7 @@ table inet {TABLE} {{
         meta skuid {users.courier} goto from_courier
         meta skuid {users.lan} goto from_lan_service
         meta skuid {users.web} goto from_web
+        meta skuid {TELLING_UID} goto from_telling
         {f"meta skuid {users.time} goto from_time" if users.time is not None else "# no time service"}
         # nothing of ours leaves for the WAN from an inner address or towards one, whoever sends it
         oifname {wan} ip saddr {home4} counter drop
@@ -273,6 +275,14 @@ table inet {TABLE} {{
         oifname != {lan} counter drop
         tcp flags & (syn | ack) == syn counter drop
         tcp sport {config.web.port} accept
+        counter drop
+    }}
+
+    # Who tells the owner's notices: connections to machines in the LAN, by address, and nothing else.
+    chain from_telling {{
+        oifname != {lan} counter drop
+        ip daddr {lan4.network} meta l4proto tcp accept
+        ip6 daddr {lan6.network} meta l4proto tcp accept
         counter drop
     }}
 

@@ -23,6 +23,8 @@ from gateway.decisions import DecisionError
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
+from gateway.ipc.noticing import AskNotices, SeeNotices
+from gateway.ipc.pairing import AskPairings, StartPairing, StopPairing
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, MakeToken, RevokeToken
 from gateway.ipc.recording import AskChain, AskFound, AskPiece, Erase, ToRecord
 from gateway.ipc.rulebook import AskRules, AskRulings, DecideRule, Rulings, ToRulebook
@@ -50,11 +52,13 @@ from gateway.ipc.steward import (
 )
 from gateway.ledger.reader import LedgerError
 from gateway.policy.rule import RuleError
-from gateway.registry import Change, RegistryError, RegistryFile
+from gateway.registry import Certificate, Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
 from gateway.steward import archive, figures, rulebook
 from gateway.steward.erasing import Eraser
 from gateway.steward.guesses import Guesses
+from gateway.steward.noticing import Noticing
+from gateway.steward.pairing import Enrolling
 from gateway.steward.passwords import PasswordError, Passwords, check
 from gateway.steward.programs import Programs, open_to_programs
 from gateway.steward.record import Book
@@ -90,6 +94,8 @@ class Steward:
         self.sessions = Sessions(clock)
         self.guesses = Guesses(clock)
         self.programs = Programs(config, clock)
+        self.enrolling = Enrolling(config, self._registry, self._list_certificate, clock)
+        self.noticing = Noticing(config, self._registry, self._book, clock)
         self.open: set[Channel] = set()
         self.used = clock()
 
@@ -100,11 +106,13 @@ class Steward:
     @property
     def idle(self) -> bool:
         """Whether ending now would lose nothing: no session, no question, nobody who still waits for a guess."""
-        quiet = self.guesses.quiet and self.programs.guesses.quiet
-        return not self._tasks and not len(self.sessions) and quiet and self._clock() - self.used > IDLE_SECONDS
+        if self._tasks or self.enrolling.waiting or len(self.sessions):
+            return False
+        return self.guesses.quiet and self.programs.guesses.quiet and self._clock() - self.used > IDLE_SECONDS
 
     async def close(self) -> None:
         """End what is under way."""
+        await self.enrolling.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -142,7 +150,8 @@ class Steward:
                 return await self._enter(message)
             case Standing():
                 marks = self._passwords.marks()
-                return Stands(message.ref, self.sessions.find(message.token, marks), "owner" in marks)
+                role = self.sessions.find(message.token, marks)
+                return Stands(message.ref, role, "owner" in marks, await self._unseen() if role else 0)
             case Bearer():
                 return await self.programs.bearer(message)
         program = self.programs.whose(message.token)
@@ -165,14 +174,21 @@ class Steward:
             case Leave():
                 self.sessions.end(message.token)
                 return Done(message.ref, "")
+            case StartPairing() | StopPairing() | AskPairings():
+                return await self.enrolling.answer(message, role)
+            case SeeNotices():
+                return await self.noticing.see(message, role)
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._told, message)
+
+    async def _unseen(self) -> int:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self.noticing.count)
 
     def _told(self, message: Any) -> Any:
         """In the record's thread."""
         ref = message.ref
         match message:
             case AskNews():
-                return News(ref, self._book.version())
+                return News(ref, f"{self._book.version()}-{self.enrolling.version}")
             case AskMessages():
                 look = self._book.refusals if message.refused else self._book.messages
                 return Messages(ref, look(message.device, message.limit))
@@ -199,6 +215,8 @@ class Steward:
                 return self._book.scores(ref, scorecard.owners(self._registry.current()), time.time_ns())
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
+            case AskNotices():
+                return self.noticing.all(message)
         raise ValueError(f"nobody answers {type(message).__name__}")
 
     def _session(self, message: Any) -> str:
@@ -309,6 +327,15 @@ class Steward:
                 case _:
                     raise DecisionError(f"nobody can {message.what}")
         return decision.unrecorded
+
+    async def _list_certificate(self, device: str, certificate: Certificate, by: str) -> None:
+        """What enrolment made: on record, and then listed. Raises RegistryError, NotRecorded."""
+        async with self._deciding:
+            await asyncio.to_thread(self._certify, device, certificate, by)
+
+    def _certify(self, device: str, certificate: Certificate, by: str) -> None:
+        with deeds.deciding(self._config, self._registry, by, device, "certify", detail=certificate.serial) as decision:
+            decision.change.add_certificate(device, certificate)
 
     def _tell(self, change: Change) -> None:
         self._tell_dhcp(self._config, (device.mac for device in change.registry.devices))

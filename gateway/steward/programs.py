@@ -13,6 +13,8 @@ from time import monotonic
 
 from gateway.config import Config
 from gateway.deeds import noted
+from gateway.ipc.noticing import AskNotices
+from gateway.ipc.pairing import AskPairings
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, Borne, Made, MakeToken, RevokeToken, TokenList, TokenRow
 from gateway.ipc.scores import AskScores
 from gateway.ipc.steward import AskCounts, AskMessage, AskMessages, AskNews, Decide, Done, Refusal
@@ -23,7 +25,7 @@ from gateway.steward.tokens import ROLES, Kept, TokenError, Tokens, is_token
 log = logging.getLogger(__name__)
 
 # What a token may ask and decide. All else needs a session: who finds a token in a script shall not take over the house.
-ASKS = AskNews | AskMessages | AskMessage | AskCounts | AskFigures | AskScores
+ASKS = AskNews | AskMessages | AskMessage | AskCounts | AskFigures | AskScores | AskNotices | AskPairings
 DECIDES = frozenset({"kind", "approve", "decline", "admit", "forget", "budget", "pace"})
 
 

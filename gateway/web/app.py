@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import api, pages, record, ruling
+from gateway.web import api, enrolling, matters, noticing, pages, pairing, record, ruling
 from gateway.web.deciding import decide
 from gateway.web.decisions import decisions
 from gateway.web.entrance import entrance
@@ -38,6 +38,7 @@ PAGES = {
     "/attempts": pages.attempts,
     "/leaks": pages.leaks,
     "/newcomers": pages.newcomers,
+    "/notices": noticing.page,
     "/settings": pages.settings,
     "/rules": ruling.rules,
     "/devices/{device}/fields": ruling.field,
@@ -50,6 +51,8 @@ PROGRAMS = {
     "/api/attempts": api.attempts,
     "/api/leaks": api.leaks,
     "/api/newcomers": api.newcomers,
+    "/api/notices": matters.told,
+    "/api/pairings": enrolling.told,
     **VENDORS_TOLD,
 }
 
@@ -67,6 +70,9 @@ def build(config: Config, link: Asks) -> ASGIApp:
         Route("/api/decisions", decisions(house), methods=["POST"]),
         Route("/tokens", tokens(house), methods=["POST"]),
         Route("/metrics", metrics(house)),
+        Route("/pair", pairing.pair(house), methods=["POST"]),
+        Route("/pair/stop", pairing.stop(house), methods=["POST"]),
+        Route("/notices/seen", noticing.mark(house), methods=["POST"]),
         Route("/events", events(house)),
         Route("/static/{name}", pages.static),
     ]

@@ -34,6 +34,8 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), interest-cohort=()",
     "strict-transport-security": "max-age=31536000",
 }
+# Where a label's code may be scanned: the camera is for our own page there, and stays shut everywhere else.
+CAMERA = {"/newcomers": HEADERS["permissions-policy"].replace("camera=()", "camera=(self)")}
 
 
 class Guard:
@@ -54,6 +56,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                if scope["path"] in CAMERA:
+                    headers["permissions-policy"] = CAMERA[scope["path"]]
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.ipc.steward import AskCounts, AskDeeds, AskMessage, AskMessages, Counts, Deeds, Messages, Whole
-from gateway.web import charts, facts
+from gateway.web import charts, enrolling, facts, matters
 from gateway.web.link import Refused
 from gateway.web.render import files, render
 from gateway.web.rulefacts import ruled
@@ -65,7 +65,7 @@ async def counts(seen: Visit, device: str = "") -> Counts:
 async def home(seen: Visit) -> Response:
     """Every device as a card."""
     cards = facts.devices(seen.house.config, seen.home, await counts(seen))
-    return html("home.html", seen, here="home", devices=cards)
+    return html("home.html", seen, here="home", devices=cards, **await matters.on_home(seen))
 
 
 async def device(seen: Visit) -> Response:
@@ -125,7 +125,7 @@ async def newcomers(seen: Visit) -> Response:
     found = await counts(seen)
     return html(
         "newcomers.html", seen, here="newcomers", manifests=facts.waiting(seen.house.config, seen.home),
-        strangers=facts.strangers(seen.home, found),
+        strangers=facts.strangers(seen.home, found), **await enrolling.shown(seen),
     )  # fmt: skip
 
 

@@ -13,7 +13,13 @@ from gateway.plain import plain
 from gateway.web import words
 
 HERE = Path(__file__).parent
-FILES = {"style.css": "text/css", "live.js": "text/javascript", "htmx.min.js": "text/javascript", "icon.svg": "image/svg+xml"}
+FILES = {
+    "style.css": "text/css",
+    "live.js": "text/javascript",
+    "scan.js": "text/javascript",
+    "htmx.min.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 @cache
@@ -44,5 +50,5 @@ def _templates() -> Environment:
 
 def render(name: str, **values: Any) -> str:
     """A page. ``role`` is empty where nobody is logged in; pages of a session have its ``csrf``."""
-    defaults: dict[str, Any] = {"role": "", "csrf": "", "here": "", "waiting": 0}
+    defaults: dict[str, Any] = {"role": "", "csrf": "", "here": "", "waiting": 0, "unseen": 0}
     return _templates().get_template(name).render(defaults | values)

@@ -47,6 +47,7 @@ class Visit:
     token: str
     role: str
     begun: bool
+    unseen: int = 0  # notices, for the navigation
 
     @property
     def address(self) -> str:
@@ -66,7 +67,7 @@ class Visit:
     def shown(self, **values: Any) -> dict[str, Any]:
         """A page's values, with what every page needs."""
         waits = sum(device.waiting is not None for device in self.home.registry.devices)
-        return {"role": self.role, "csrf": self.csrf, "waiting": waits, **values}
+        return {"role": self.role, "csrf": self.csrf, "waiting": waits, "unseen": self.unseen, **values}
 
 
 def csrf_of(token: str) -> str:
@@ -82,7 +83,7 @@ async def visit(house: House, request: Request) -> Visit:
     if len(token) > MOST_TOKEN or not token.isascii():
         token = ""
     found = await house.link.ask(Standing(0, token), Stands)
-    return Visit(house, request, token if found.role else "", found.role, found.begun)
+    return Visit(house, request, token if found.role else "", found.role, found.begun, found.unseen)
 
 
 async def _program(house: House, request: Request) -> Visit:

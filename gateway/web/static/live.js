@@ -16,11 +16,18 @@
     return active && active.closest("[data-live]") && active.matches("input, select, textarea") || document.hidden;
   }
 
+  function touched(part) {
+    return Array.from(part.querySelectorAll("input")).some(function (input) {
+      return input.value !== input.defaultValue || input.checked !== input.defaultChecked;
+    });
+  }
+
   function refresh() {
     planned = 0;
     if (busy()) { plan(LEAST); return; }
     last = Date.now();
     document.querySelectorAll("[data-live]").forEach(function (part) {
+      if (touched(part)) return; // nor a form that somebody began and left for a moment
       if (!part.querySelector("details[open]")) window.htmx.trigger(part, "news"); // nor what somebody is reading
     });
   }

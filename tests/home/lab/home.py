@@ -93,6 +93,14 @@ def folders() -> None:
         if role:
             user = pwd.getpwnam(service.USERS[role])
             os.chown(path, user.pw_uid, user.pw_gid)
+    # who tells notices: this user land need not know the name
+    for path, owner, mode in (
+        (layout.RUN / "gateway" / "telling", 0, 0o2750),
+        (layout.STATE / "state" / "telling", service.TELLING_UID, 0o700),
+    ):
+        path.mkdir(exist_ok=True)
+        os.chown(path, owner, service.TELLING_UID)
+        path.chmod(mode)
     os.chown(layout.STATE / "state" / "firmware", -1, grp.getgrnam(service.GROUP).gr_gid)
 
 

@@ -40,6 +40,8 @@ FACTS = {
     "/api/attempts": ("drops",),
     "/api/leaks": ("leaks",),
     "/api/newcomers": ("manifest waiting", "devices strangers"),
+    "/api/notices": ("notices",),
+    "/api/pairings": ("devices",),
     "/api/vendors": ("vendors",),
 }
 SHOWN = {
@@ -50,6 +52,7 @@ SHOWN = {
     "/attempts": ("drops",),
     "/leaks": ("leaks",),
     "/newcomers": ("manifest waiting", "devices strangers"),
+    "/notices": ("notices",),
     "/settings": ("deeds", "password set", "tokens list"),
     "/rules": ("rules list",),
     "/devices/{device}/fields": ("rules choices",),

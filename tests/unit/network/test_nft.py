@@ -6,6 +6,7 @@ import pytest
 
 from gateway.config import Config, Firewall, Forward, Lan, Web
 from gateway.network import nft
+from gateway.service import TELLING_UID
 
 USERS = nft.uids(
     {
@@ -29,7 +30,7 @@ def test_every_chain_of_ours_ends_in_a_counted_drop_or_has_nothing_to_refuse() -
         name, _, body = part.partition(" {")
         chains[name] = [line.strip() for line in body.split("}\n\n")[0].splitlines() if line.strip() not in ("", "}")]
     ending = {name for name, lines in chains.items() if lines[-1] == "counter drop"}
-    services = {"from_confined", "from_courier", "from_lan_service", "from_web", "from_time", "from_time_server"}
+    services = {"from_confined", "from_courier", "from_lan_service", "from_web", "from_telling", "from_time", "from_time_server"}
     assert ending == {"input", "from_dmz", "from_lan", "from_wan", "ssh_from_wan", "forward", "forwarded"} | services
     for name in ("input", "forward"):
         assert "policy drop;" in chains[name][0]
@@ -117,6 +118,18 @@ def test_the_pages_answer_the_lan_at_their_port_and_open_nothing() -> None:
     ]
     assert "meta skuid 960 goto from_web" in text
     assert "dport { 22, 53" not in text[text.index("chain from_wan {") : text.index("chain ssh_from_wan {")]
+
+
+def test_who_tells_notices_reaches_machines_in_the_lan_and_nobody_else() -> None:
+    text = nft.render(Config(), USERS)
+    chain = text[text.index("chain from_telling {") :].partition("}")[0]
+    assert [line.strip() for line in chain.splitlines()[1:] if line.strip()] == [
+        'oifname != "lan0" counter drop',
+        "ip daddr 192.168.77.0/24 meta l4proto tcp accept",
+        f"ip6 daddr {Config().lan.ipv6.network} meta l4proto tcp accept",
+        "counter drop",
+    ]
+    assert f"meta skuid {TELLING_UID} goto from_telling" in text
 
 
 @pytest.mark.parametrize("port", [22, 53])

@@ -35,6 +35,7 @@ from gateway.registry import Device, Kind, Registry, RegistryFile
 from gateway.steward import main
 from gateway.steward.guesses import EACH_AT_ONCE
 from gateway.steward.main import Steward
+from gateway.steward.pairing import One
 from gateway.web.link import Link, NoSteward, Refused
 from tests.unit.ledger.peers import as_uid, settings
 from tests.unit.steward.test_guesses import Clock
@@ -313,6 +314,10 @@ def test_it_rests_only_when_nobody_is_logged_in_and_nobody_waits(tmp_path: Path)
         steward.guesses.wait("a")
         assert not steward.idle
         clock.now += 60
+        assert steward.idle
+        steward.enrolling._each["plug"] = One("plug", "02:00:00:00:00:01", "owner", 0.0)
+        assert not steward.idle, "a code would be forgotten"
+        steward.enrolling._each["plug"].end("enrolled", "", clock.now)
         assert steward.idle
 
     asyncio.run(work())

@@ -7,17 +7,22 @@ import re
 import pytest
 
 from gateway import service
+from gateway.box import notice_timer
 from gateway.network.plan import PRIORITY_BLACKHOLE
 from tests.unit.units.reading import EVERYTHING, FILES, SERVICES, SOCKETS, UNITS, Unit, read, seconds
 
-BY_TIMER = {"mudroom-clock-keep.service", "mudroom-anchor.service"}
+BY_TIMER = {"mudroom-clock-keep.service", "mudroom-anchor.service", "mudroom-notices.service", "mudroom-telling.service"}
 ONE_SHOT = BY_TIMER | {"mudroom-closed.service", "mudroom-setup.service", "mudroom-network.service", "mudroom-clock.service"}
 DAEMONS = set(SERVICES) - ONE_SHOT
 DNSMASQ = {"mudroom-dhcp.service", "mudroom-lan.service"}
 # Root, and why: see the comment in each
-ROOT = ONE_SHOT | {"mudroom-steering.service", "mudroom-steward.service", "mudroom-console@.service"}
+ROOT = ONE_SHOT - {"mudroom-telling.service"} | {
+    "mudroom-steering.service",
+    "mudroom-steward.service",
+    "mudroom-console@.service",
+}
 ON_DEMAND = {"mudroom-steward.service"}  # by its socket; ends by itself
-ALONE = {f"mudroom-{name}.service" for name in ("door@", "names", "enrolment", "signer", "ledger", "steward")}
+ALONE = {f"mudroom-{name}.service" for name in ("door@", "names", "enrolment", "signer", "ledger", "steward", "notices")}
 EVERY_FENCE = {
     "NoNewPrivileges": "yes", "LockPersonality": "yes", "RestrictRealtime": "yes", "RestrictSUIDSGID": "yes",
     "ProtectSystem": "strict",
@@ -34,7 +39,7 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
         f"mudroom-{name}.service"
         for name in (
             "closed", "setup", "network", "clock", "clock-keep", "anchor", "steering", "signer", "ledger", "courier", "names",
-            "door@", "enrolment", "dhcp", "lan", "web", "steward", "console@",
+            "door@", "enrolment", "dhcp", "lan", "web", "steward", "console@", "notices", "telling",
         )
     }  # fmt: skip
     assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier", "steward")}
@@ -96,7 +101,8 @@ def test_only_what_must_is_root(name: str) -> None:
         if name not in DNSMASQ:
             powers = "CAP_NET_BIND_SERVICE" if name == "mudroom-web.service" else ""  # port 443
             assert SERVICES[name].all("Service", "CapabilityBoundingSet") == [powers]
-            assert SERVICES[name].last("Service", "SupplementaryGroups") == service.GROUP
+            groups = [] if name == "mudroom-telling.service" else [service.GROUP]  # the owner's program needs no socket of ours
+            assert SERVICES[name].all("Service", "SupplementaryGroups") == groups
 
 
 @pytest.mark.parametrize("name", sorted(ALONE))
@@ -209,9 +215,10 @@ def test_the_users_are_those_that_the_firewall_knows() -> None:
     assert set(service.USERS.values()) <= set(ids)
     assert sorted(ids.values()) == list(range(951, 951 + len(ids)))
     assert ["g", service.GROUP, "950"] in lines
-    assert {line[1] for line in lines if line[0] == "m"} == set(ids)
+    assert ids.pop(service.TELLING_USER) == service.TELLING_UID
+    assert {line[1] for line in lines if line[0] == "m"} == set(ids), "all but the one that runs the owner's program"
     closed = (FILES / "closed" / "closed.nft").read_text()
-    assert f"meta skuid 951-{max(ids.values())} counter drop" in closed
+    assert f"meta skuid 951-{service.TELLING_UID} counter drop" in closed
 
 
 def test_every_folder_that_a_unit_writes_is_made_before() -> None:
@@ -220,6 +227,22 @@ def test_every_folder_that_a_unit_writes_is_made_before() -> None:
         for path in unit.words("Service", "ReadWritePaths"):
             assert not path.startswith(("/run/mudroom/", "/var/lib/mudroom/")) or path in made, name
         assert not unit.all("Service", "RuntimeDirectory"), "it vanishes at every stop, and with it what others see through it"
+
+
+def test_notices_are_told_by_who_reads_nothing_and_gathered_by_who_reaches_nobody() -> None:
+    """And neither runs where the settings tell nobody."""
+    gathers, tells = SERVICES["mudroom-notices.service"], SERVICES["mudroom-telling.service"]
+    assert gathers.all("Unit", "ConditionPathExists") == [notice_timer.WANTED]
+    assert gathers.last("Unit", "OnSuccess") == "mudroom-telling.service"
+    timer = read(UNITS / "mudroom-notices.timer")
+    assert not timer.all("Timer", "Unit"), "it starts the one of its own name"
+    assert "mudroom-notices.timer" in read(UNITS / "mudroom.target").words("Unit", "Wants")
+    hidden = set(tells.words("Service", "InaccessiblePaths"))
+    assert {"-/var/lib/mudroom/ledger", "-/var/lib/mudroom/box"} <= hidden, (
+        "the registry is for the group mudroom, which it is not in"
+    )
+    assert tells.words("Service", "BindReadOnlyPaths") == ["/run/mudroom/telling"]
+    assert tells.all("Service", "CapabilityBoundingSet") == [""]
 
 
 def test_the_log_is_bounded() -> None:

@@ -29,10 +29,20 @@ PAGES = (
     "/attempts",
     "/leaks",
     "/newcomers",
+    "/notices",
     "/record",
     "/settings",
 )
-PROGRAMS = ("/api/devices", "/api/messages", "/api/messages/m-1", "/api/attempts", "/api/leaks", "/api/newcomers")
+PROGRAMS = (
+    "/api/devices",
+    "/api/messages",
+    "/api/messages/m-1",
+    "/api/attempts",
+    "/api/leaks",
+    "/api/newcomers",
+    "/api/notices",
+    "/api/pairings",
+)
 PAGES += ("/vendors", f"/vendors/{key('Acme')}", f"/vendors/{key('Acme')}/preview", f"/vendors/{key('Acme')}/page")
 PROGRAMS += ("/api/vendors",)
 READING = {"measured": "2026-11-22T13:37:42Z", "on": True, "power": 61.4}

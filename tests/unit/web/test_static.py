@@ -73,7 +73,7 @@ def test_an_address_in_a_page_holds_ids_of_ours_alone() -> None:
 
 
 def test_our_own_files_ask_nobody() -> None:
-    for name in ("style.css", "live.js", "icon.svg"):
+    for name in ("style.css", "live.js", "scan.js", "icon.svg"):
         text = (HERE / "static" / name).read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"(?i)https?:|url\(|@import|//[a-z]+\.", text), name
         assert not re.search(r"innerHTML|eval\(|Function\(|document\.write", text), name
