@@ -75,10 +75,13 @@ def courier(config: Config, worker: int) -> None:
 
 def web(config: Config, worker: int) -> None:
     """Show the owner's pages to the home network (user mudroom-web)."""
+    from gateway.web import listening, resting
+
+    sockets = resting.woken() or resting.rest(listening.listeners(config))  # that becomes a small process, which starts this anew
     from gateway import service
     from gateway.web.main import serve
 
-    service.run("web", lambda stop: serve(config, stop))
+    service.run("web", lambda stop: serve(config, sockets, stop))
 
 
 def steward(config: Config, worker: int) -> None:

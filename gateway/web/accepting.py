@@ -29,6 +29,9 @@ class Shaking:
     def __init__(self) -> None:
         self._who: dict[socket.socket, str] = {}
 
+    def __len__(self) -> int:
+        return len(self._who)
+
     def begin(self, sock: socket.socket, who: str) -> None:
         """One more from ``who``; another one ends where there are too many."""
         mine = [other for other, address in self._who.items() if address == who]

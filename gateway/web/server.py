@@ -1,4 +1,4 @@
-"""The listening sockets and the HTTP/1.1 server: on the LAN's interface alone, with a bound on everything a visitor can hold."""
+"""The HTTP/1.1 server, with a bound on everything that a visitor can hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.config import Config
 from gateway.http1.violation import Violation
 from gateway.web.accepting import Acceptor, Shaking
 from gateway.web.framing import HEAD_BYTES, Gate
@@ -27,34 +26,6 @@ MOST_EACH = 24  # of them, of one address: a browser opens six, and keeps a stre
 FIRST_SECONDS = 10.0  # from the handshake's end to the end of a request
 KEEP_SECONDS = 20
 STUCK_SECONDS = 20.0  # an answer that nobody takes
-BACKLOG = 64
-IP_FREEBIND, IPV6_FREEBIND = 15, 78  # linux/in.h, linux/in6.h
-
-
-def listeners(config: Config) -> list[socket.socket]:
-    """One socket for each of the LAN's addresses, bound to its interface: what comes in elsewhere never finds it.
-
-    Raises OSError, where there is no such interface yet, for one.
-    """
-    found: list[socket.socket] = []
-    try:
-        for family, address in ((socket.AF_INET, config.lan.ipv4.ip), (socket.AF_INET6, config.lan.ipv6.ip)):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            found.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, config.lan.interface.encode() + b"\0")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((str(address), config.web.port))
-            sock.setblocking(False)
-    except OSError:
-        for sock in found:
-            sock.close()
-        raise
-    return found
 
 
 class Bounded(H11Protocol):
@@ -158,24 +129,28 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, context: ssl.SSLContext | None) -> None:
         settings = uvicorn.Config(
             app, http=Bounded, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
-            server_header=False, timeout_keep_alive=KEEP_SECONDS, timeout_graceful_shutdown=1, backlog=BACKLOG,
+            server_header=False, timeout_keep_alive=KEEP_SECONDS, timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=HEAD_BYTES,
         )  # fmt: skip
         settings.load()
         super().__init__(settings)
         self._context = context
+        self._shaking = Shaking()
+
+    @property
+    def visited(self) -> tuple[int, int]:
+        """How many connections there are, and how many requests there were."""
+        return len(self.server_state.connections) + len(self._shaking), self.server_state.total_requests
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        shaking = Shaking()
         self.servers = []
         for sock in sockets or ():
-            sock.listen(BACKLOG)
             sock.setblocking(False)
-            self.servers.append(Acceptor(sock, self._protocol, self._context, shaking))  # type: ignore[arg-type]
+            self.servers.append(Acceptor(sock, self._protocol, self._context, self._shaking))  # type: ignore[arg-type]
         self.started = True
 
     def _protocol(self) -> Bounded:

@@ -99,7 +99,16 @@ def test_what_the_pages_cost_and_that_the_steward_goes_when_nobody_is_there(vm: 
         "the steward ends two minutes after the last session",
         timeout=240,
     )
-    assert end(curl(vm, "/")) == f"303 {URL}/login", "the next question starts it again"
+    process = vm.guest.run("systemctl", "show", "--value", "-p", "MainPID", "mudroom-web.service").out
+    eventually(
+        lambda: "waiting" in vm.guest.run("systemctl", "show", "--value", "-p", "StatusText", "mudroom-web.service").out,
+        "the pages rest three minutes after the last visitor",
+        timeout=300,
+    )
+    told = vm.guest.run("systemctl", "show", "--value", "-p", "MemoryCurrent", "mudroom-web.service").out
+    print(f"\nvm: MiB of pages at rest: {int(told) / 1024**2:.1f}")
+    assert end(curl(vm, "/")) == f"303 {URL}/login", "the next question starts both again"
+    assert vm.guest.run("systemctl", "show", "--value", "-p", "MainPID", "mudroom-web.service").out == process
 
 
 def test_the_heads_of_the_record_are_kept(vm: Scene) -> None:

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config import Config, Web
 from gateway.web import accepting, server
-from gateway.web.server import Bounded, Server, listeners
+from gateway.web.listening import listeners
+from gateway.web.server import Bounded, Server
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
