@@ -138,3 +138,26 @@ def test_a_message_s_sheet_says_which_rule_decided_and_leads_to_its_fields(tmp_p
         assert (await owner.get(FIELD.replace("/payload/power", "%2Fpayload%2Fpower"))).status == 200
 
     run(tmp_path, work)
+
+
+def test_without_the_record_a_rule_that_keeps_something_holds_loudly_and_one_that_gives_does_not(tmp_path: Path) -> None:
+    async def work(house: House) -> None:
+        owner = await house.begin()
+        assert (await rule(owner, **WISH)).status == 303
+        ledger = house.config.paths.socket("ledger")
+        away = ledger.rename(ledger.with_name("away"))
+        for fields in (
+            WISH | {"do": "allow"},
+            WISH | {"do": "coarsen", "how": "100"},
+            {"act": "off", "name": "plug-power-reading-power"},
+            {"act": "remove", "name": "plug-power-reading-power"},
+        ):
+            refused = await rule(owner, **fields)
+            assert refused.status == 409 and "could not be recorded" in refused.text, fields
+        assert held(house) == [("plug-power-reading-power", "withhold")]
+        done = await rule(owner, **WISH | {"pointer": "/payload/on"})
+        assert done.status == 200 and "Done, but not on record" in done.text
+        assert ("plug-power-reading-on", "withhold") in held(house)
+        away.rename(ledger)
+
+    run(tmp_path, work)

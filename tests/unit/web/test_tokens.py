@@ -125,3 +125,22 @@ def test_tokens_end_by_themselves_and_are_bounded(tmp_path: Path) -> None:
     for name in ("one more", "a", "", "x" * 41, "line\nbreak"):
         with pytest.raises(TokenError):
             tokens.make(name, "read", 0)
+
+
+def test_without_the_record_a_token_is_taken_back_all_the_same_and_none_is_made(tmp_path: Path) -> None:
+    async def work(house: House) -> None:
+        owner = await house.begin()
+        token = await made(owner, "script", "decide")
+        ledger = house.config.paths.socket("ledger")
+        away = ledger.rename(ledger.with_name("away"))
+        program = house.browser()
+        grave = await decided(program, GRAVE, token)
+        assert grave.status == 200 and "no answer" in grave.json["unrecorded"]
+        fields = {"csrf": csrf(await owner.get("/settings")), "what": "make", "name": "other", "days": "1", "may": "read"}
+        assert (await owner.post("/tokens", fields)).status == 409
+        gone = await owner.post("/tokens", fields | {"what": "revoke", "name": "script"})
+        assert gone.status == 200 and "not on record" in gone.text
+        assert (await program.get("/api/devices", Authorization=f"Bearer {token}")).status == 401
+        away.rename(ledger)
+
+    run(tmp_path, work)
