@@ -9,7 +9,7 @@ import secrets
 
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import Deed, DeedNoted
-from gateway.ledger.store import Note
+from gateway.ledger.batch import Note
 from gateway.reasons import Reason
 
 KIND = "deed"

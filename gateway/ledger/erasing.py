@@ -48,7 +48,7 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Noted(Protocol):
-    """What ``begin`` needs of a note; ``store.Note`` is one."""
+    """What ``begin`` needs of a note; ``batch.Note`` is one."""
 
     kind: str
     outgoing: bytes

@@ -23,8 +23,9 @@ from typing import Any
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import AskInbox, EntryRefused, InboxAnswer, Poll, Polled
 from gateway.ledger import mailbox
+from gateway.ledger.batch import Batch
 from gateway.ledger.mailbox import Arrived, Asked, End, Forget, Place, Plan, Work
-from gateway.ledger.store import Batch, Store
+from gateway.ledger.store import Store
 from gateway.ledger.writer import Writer
 from gateway.policy.plan import RuledOut
 from gateway.reasons import Reason

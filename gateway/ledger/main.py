@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gateway import service
@@ -42,32 +42,30 @@ from gateway.ipc.messages import (
     Submit,
 )
 from gateway.ledger import answers
+from gateway.ledger.batch import Answer, Deferral, Note
 from gateway.ledger.deeds import Deeds
+from gateway.ledger.expiring import Expiring
 from gateway.ledger.fetching import Fetches
 from gateway.ledger.handouts import Handouts
+from gateway.ledger.holding import Holding
 from gateway.ledger.inbox import Inbox
 from gateway.ledger.mailbox import Work
+from gateway.ledger.pending import MOST_TALLIES, Pending
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
-from gateway.ledger.store import MOST_DELAY_MS, Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
+from gateway.ledger.store import Quotas, Store
 from gateway.ledger.tending import Tending
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
 from gateway.registry import RegistryFile
 from gateway.rules import Quarantine, RulesFolder
-from gateway.standard.slots import slot_start
 
 log = logging.getLogger(__name__)
 
-MOST_PENDING = 1024  # operations that wait for the next commit; beyond it nothing more is read from the doors
-MOST_PENDING_BYTES = 16 * 1024 * 1024
-MOST_TALLIES = 4096  # different attempts between two commits; further ones are counted without their destination
 SWEEP_SECONDS = 0.1  # how exact a message's wait is
 IDLE_SWEEP_SECONDS = 1.0  # how often the disk is tried again, attempts are written and old messages looked for
-EXPIRY_SECONDS = 30.0
 SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
-COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
 FromDoor = Submit | Refused | Attempt | Handout | HandedOut | AskInbox | EntryRefused
@@ -89,27 +87,6 @@ class Waiter:
     channel: Channel
     ref: int
     deadline: float  # monotonic
-
-
-@dataclass(slots=True)
-class Pending:
-    """What the next commit will hold, and whom to tell."""
-
-    doors: list[Channel] = field(default_factory=list)  # beside batch.submits
-    batch: Batch = field(default_factory=Batch)
-    flights: list[tuple[Flight, Delivered]] = field(default_factory=list)  # beside batch.answers
-    size: int = 0  # bytes
-
-    @property
-    def urgent(self) -> bool:
-        """Whether somebody waits for it."""
-        batch = self.batch
-        return bool(batch.submits or batch.answers or batch.refusals or batch.notes or batch.mail)
-
-    @property
-    def full(self) -> bool:
-        """Whether the doors must wait."""
-        return len(self.doors) + len(self.batch.refusals) >= MOST_PENDING or self.size >= MOST_PENDING_BYTES
 
 
 class Ledger:
@@ -149,12 +126,9 @@ class Ledger:
         self._idle.set()
         self._flush_planned = False
         self._timer: asyncio.TimerHandle | None = None
-        self._release: asyncio.TimerHandle | None = None
+        self._holding = Holding(self._schedule, self._pump)
+        self._expiring = Expiring(store, self._writer, self._schedule, config.courier.give_up_seconds, self._unreadable)
         self._over: dict[str, int] = {}  # device: the day in which its leak budget was spent
-        self._expiring: set[str] = set()
-        self._expiry_due = 0.0
-        self._began = time.monotonic()
-        self._found = store.head[0]  # the last record of earlier runs
         self._making_room = False
         self.fault = ""  # why nothing can be recorded now
         self.full = False  # nothing can be removed to make room
@@ -164,7 +138,7 @@ class Ledger:
         """Begin with the messages that an earlier run left: number by host, and those that a rule holds (``Store.delayed``)."""
         for host, number in hosts.items():
             self._schedule.queued(host, number)
-        self._hold_delayed(delayed)
+        self._holding.found(delayed)
         self._writer.start()
         self._inbox.start()
         self._tending.tend()
@@ -176,9 +150,9 @@ class Ledger:
         self._tending.stop()
         self._flush()
         await self._idle.wait()
-        for timer in (self._timer, self._release):
-            if timer is not None:
-                timer.cancel()
+        self._holding.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         for id in list(self._waiters):
             self._accept(id)
         await self._writer.stop()
@@ -226,7 +200,7 @@ class Ledger:
             if flight is None or not flight.answered:
                 self._accept(id)
 
-    def _receive(self, channel: Channel, message: Any) -> None:  # noqa: PLR0915  # a case for each message
+    def _receive(self, channel: Channel, message: Any) -> None:  # a case for each message
         role = self._roles.get(channel.uid, "")
         if not isinstance(message, ALLOWED.get(role, ())):
             log.error("uid %d (%s) sent a %s, which is not for it; cut off", channel.uid, role, type(message).__name__)
@@ -238,23 +212,20 @@ class Ledger:
                 log.error("uid %d (%s) sent a message that says nothing of its slot; cut off", channel.uid, role)
                 channel.close()
             case Submit():
-                pending.doors.append(channel)
-                pending.batch.submits.append(message)
-                pending.size += len(message.original) + len(message.outgoing)
+                pending.submit(channel, message)
                 self._wake()
             case Delivered():
                 if channel is self._courier:
                     self._delivered(message)
             case Refused():
-                pending.batch.refusals.append(message)
-                pending.size += len(message.original)
+                pending.refuse(message)
                 self._wake()
             case Attempt():
                 key = (message.device, message.reason, message.protocol, message.destination, message.port, message.layer)
-                self._tally(key, message.count, message.first, message.last)
+                pending.tally(key, message.count, message.first, message.last)
             case Counters():
                 for device, reason, packets, size in message.rows:
-                    self._add(device, reason, packets, size)
+                    pending.add(device, reason, packets, size)
             case Deferred():
                 if channel is self._courier:
                     self._deferred(message)
@@ -284,35 +255,12 @@ class Ledger:
 
     def _note(self, note: Note | None) -> None:
         if note is not None:
-            self._pending.batch.notes.append(note)
-            self._pending.size += len(note.original) + len(note.outgoing)
+            self._pending.note(note)
             self._wake()
 
     def _mail(self, work: Work) -> None:
-        self._pending.batch.mail.append(work)
-        self._pending.size += work.cost
+        self._pending.mail(work)
         self._wake()
-
-    def _tally(self, key: AttemptKey, count: int, first: int, last: int) -> None:
-        tallies = self._pending.batch.attempts
-        if key not in tallies and len(tallies) >= MOST_TALLIES:
-            device, reason, protocol, _, _, layer = key
-            key = (device, reason, protocol, "(more)", 0, layer)
-            if key not in tallies and len(tallies) >= 2 * MOST_TALLIES:
-                key = ("(more)", reason, protocol, "(more)", 0, layer)
-        found = tallies.get(key)
-        if found is None:
-            tallies[key] = Tally(count, first, last)
-        else:
-            found.count += count
-            found.first, found.last = min(found.first, first), max(found.last, last)
-
-    def _add(self, device: str, reason: int, packets: int, size: int) -> None:
-        sums = self._pending.batch.counters
-        if (device, reason) not in sums and len(sums) >= MOST_TALLIES:
-            device = "(more)"
-        before = sums.get((device, reason), (0, 0))
-        sums[device, reason] = (before[0] + packets, before[1] + size)
 
     # --- the disk ---
 
@@ -380,7 +328,7 @@ class Ledger:
         schedule = self._schedule
         schedule.queued(submit.host)
         if submit.paced or submit.delay_ms:
-            self._hold(submit, seq, now)
+            self._holding.hold(submit, seq, now)
         courier = self._courier
         if courier is None or submit.wait_ms <= 0 or schedule.backing_off(submit.host):
             channel.send(answers.accepted(submit.ref, submit.id))
@@ -390,45 +338,6 @@ class Ledger:
         if courier is not None and not courier.congested and schedule.goes_straight(submit.host, submit.id):
             schedule.sent(Flight(seq, submit.id, submit.device, submit.vendor, submit.host, submit.type, now))
             courier.send(Deliver(submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.outgoing))
-
-    def _hold(self, submit: Submit, seq: int, now: float) -> None:
-        """It leaves at the end of the slot in which it came: when in the slot that was, nobody outside can tell.
-
-        Where a rule delays it, so much later.
-        """
-        most = submit.slot_ms * 1_000_000 + COMMIT_ALLOWANCE if submit.paced else 0
-        start = slot_start(submit.received, submit.slot_ms) if submit.paced else submit.received
-        most += submit.delay_ms * 1_000_000
-        wait = min(max(start + most - time.time_ns(), 0), most) / 1e9
-        self._schedule.hold(submit.host, seq, now + wait)
-        self._arm_release()
-
-    def _hold_delayed(self, delayed: Iterable[tuple[str, int, int]]) -> None:
-        """What an earlier run, or a commit whose end is not known, left on disk for later."""
-        now, wall = time.monotonic(), time.time_ns()
-        for host, seq, until in delayed:
-            wait = min(max(until + COMMIT_ALLOWANCE - wall, 0) / 1e9, MOST_DELAY_MS / 1000)
-            found = self._schedule.hosts.get(host)
-            if found is not None and seq not in found.held and seq not in found.flying:
-                self._schedule.hold(host, seq, now + wait)
-        self._arm_release()
-
-    def _arm_release(self) -> None:
-        """A timer of its own, exact to the loop's clock: the sweep's steps begin when a device sends."""
-        due = self._schedule.next_release()
-        if due is None or (self._release is not None and self._release.when() <= due):
-            return
-        if self._release is not None:
-            self._release.cancel()
-        self._release = self._loop.call_later(max(due - time.monotonic(), 0), self._released)
-
-    def _released(self) -> None:
-        self._release = None
-        now = time.monotonic()
-        # also where no courier is there to take it: else this would come back at once, for ever
-        self._schedule.release(now)
-        self._pump(now)
-        self._arm_release()
 
     def _say_over(self, submit: Submit) -> None:
         day = self._store.day
@@ -458,15 +367,7 @@ class Ledger:
             if self._schedule.flights.get(flight.id) is flight:
                 self._schedule.returned(flight, now, UNWRITTEN_ANSWER_SECONDS)
             self._accept(flight.id)  # the message itself is on disk
-        # Refusals shrink to counts, counts wait: both stay bounded however long the disk is away.
-        for refused in pending.batch.refusals:
-            self._tally(
-                (refused.device, refused.reason, "message", refused.host, 443, "ledger"), 1, refused.received, refused.received
-            )
-        for key, tally in pending.batch.attempts.items():
-            self._tally(key, tally.count, tally.first, tally.last)
-        for (device, reason), (packets, size) in pending.batch.counters.items():
-            self._add(device, reason, packets, size)
+        self._pending.keep_counts(pending.batch)
 
     def _say_full(self, full: bool) -> None:
         if full != self.full:
@@ -504,13 +405,16 @@ class Ledger:
 
     def _recounted(self, result: Any) -> None:
         if isinstance(result, Exception):
-            self.fault = str(result)
-            log.critical("the ledger cannot be read: %s", result)
+            self._unreadable(result)
             return
         hosts, delayed = result
         self._schedule.recount(hosts)
-        self._hold_delayed(delayed)
+        self._holding.found(delayed)
         self._pump()
+
+    def _unreadable(self, error: Exception) -> None:
+        self.fault = str(error)
+        log.critical("the ledger cannot be read: %s", error)
 
     # --- the courier ---
 
@@ -567,8 +471,7 @@ class Ledger:
         host = self._schedule.hosts[name]
         host.loading = False
         if isinstance(result, Exception):
-            self.fault = str(result)
-            log.critical("the ledger cannot be read: %s", result)
+            self._unreadable(result)
             return
         if self._courier is None:
             return
@@ -605,9 +508,7 @@ class Ledger:
         batch = self._pending.batch
         if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
             self._flush()
-        if now >= self._expiry_due:
-            self._expiry_due = now + min(EXPIRY_SECONDS, self._config.courier.give_up_seconds / 2)
-            self._look_for_expired()
+        self._expiring.look(now)
         self._pump(now)
         due = self._schedule.due(now) if self._courier is not None else None
         quiet = IDLE_SWEEP_SECONDS if due is None else min(max(due, SWEEP_SECONDS), IDLE_SWEEP_SECONDS)
@@ -624,43 +525,6 @@ class Ledger:
         waiter = self._waiters.pop(id, None)
         if waiter is not None:
             waiter.channel.send(answers.accepted(waiter.ref, id))
-
-    def _look_for_expired(self) -> None:
-        """Give up what is too old, but only for hosts whose last try failed: after a long rest all get a try first."""
-        patience = self._config.courier.give_up_seconds
-        before = time.time_ns() - patience * 10**9
-        # What came in this run is no older than the run, whatever a clock that was set meanwhile makes of it.
-        newest = self._found if time.monotonic() - self._began < patience else None
-        for name, host in self._schedule.hosts.items():
-            if host.failures and not host.loading and name not in self._expiring:
-                self._expiring.add(name)
-                skip = set(host.flying)
-                self._writer.run(
-                    lambda name=name, skip=skip: self._give_up(name, skip, before, newest),  # type: ignore[misc]
-                    lambda result, name=name: self._given_up(name, result),  # type: ignore[misc]
-                )
-
-    def _give_up(self, host: str, skip: set[int], before: int, newest: int | None) -> list[int]:
-        """In the writer's thread: record the end of each message that is too old; returns their seqs."""
-        late = [found for found in self._store.overdue(host, skip, before) if newest is None or found.seq <= newest]
-        detail = Reason.EXPIRED.words
-        ends = [Answer(m.seq, m.id, m.device, m.vendor, m.host, m.type, 0, Reason.EXPIRED.code, detail, b"", b"") for m in late]
-        if ends:
-            self._store.commit(Batch(answers=ends))
-        return [message.seq for message in late]
-
-    def _given_up(self, host: str, result: Any) -> None:
-        self._expiring.discard(host)
-        if isinstance(result, Exception):
-            self.fault = str(result)
-            log.critical("old messages could not be given up: %s", result)
-            return
-        for seq in result:
-            self._schedule.expired(host, seq)
-        if result:
-            log.warning("%s: gave up %d messages that nobody took", host, len(result))
-        if len(result) >= 256:
-            self._expiry_due = 0.0
 
     # --- for people ---
 

@@ -19,8 +19,9 @@ import msgspec
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import AskErase, Erased
 from gateway.ledger import ages, erasing, index
+from gateway.ledger.batch import Note
 from gateway.ledger.leaks import Days
-from gateway.ledger.store import Note, Store
+from gateway.ledger.store import Store
 from gateway.ledger.writer import Writer
 
 log = logging.getLogger(__name__)

@@ -18,9 +18,10 @@ import msgspec
 
 from gateway.ipc.messages import Submit
 from gateway.ledger import index
+from gateway.ledger.batch import Answer, Batch
 from gateway.ledger.reader import Reader
 from gateway.ledger.searching import Field, Wanted
-from gateway.ledger.store import Answer, Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from tests.unit.ledger.peers import submit
 
 BATCH = 64

@@ -12,9 +12,10 @@ import pytest
 
 from gateway.cli import main
 from gateway.config import load
+from gateway.ledger.batch import Batch
 from gateway.ledger.leaks import total
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.standard.envelope import outgoing, sent_at
 from gateway.standard.judge import Judge

@@ -19,7 +19,8 @@ from gateway.ipc.ask import NoAnswer, ask
 from gateway.ipc.messages import AskStatus, Status
 from gateway.ledger import exporting
 from gateway.ledger.anchors import load
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.batch import Batch
+from gateway.ledger.store import Quotas, Store
 from tests.unit.ledger.grown import bytes_on_disk, message, said
 from tests.unit.ledger.peers import Process, refusal, settings
 from tests.unit.ledger.test_anchors import cut

@@ -13,7 +13,8 @@ import pytest
 from gateway.cli.checks import Box, rules
 from gateway.config import load
 from gateway.ipc.messages import Refused
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.batch import Batch
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.rules import Plans, RulesFolder

@@ -11,7 +11,8 @@ import pytest
 from gateway.cli import telling
 from gateway.cli.telling import NotTold, deliver, gather, tell
 from gateway.config import Config, Notices, Paths
-from gateway.ledger.store import Batch, Quotas, Store, Tally
+from gateway.ledger.batch import Batch, Tally
+from gateway.ledger.store import Quotas, Store
 from gateway.notices import Notice
 from gateway.reasons import Reason
 

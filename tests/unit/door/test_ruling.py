@@ -11,7 +11,7 @@ import pytest
 
 from gateway.reasons import Reason
 from gateway.registry import Kind
-from gateway.rulewriting import add, remove
+from gateway.rulewriting import add, switch
 from gateway.standard import firmware, inbox
 from tests.unit.door.lab import MEDIA, MESSAGE, TARGET, Lab
 
@@ -48,7 +48,7 @@ def test_a_withheld_field_does_not_leave_and_the_envelope_says_so(lab: Lab, rule
     assert json.loads(after.rules) == [{"rule": "no-label", "do": "withhold", "at": ["/payload/label"]}]
     assert after.original == MESSAGE, "the owner keeps what came"
     assert 0 < after.bits < before.bits - 50, "a text that does not leave costs nothing"
-    remove(rules, "no-label")
+    switch(rules, "remove", "no-label")
     assert post(lab)[0] == 200
     assert json.loads(lab.ledger.submits.get(timeout=5).outgoing)["withheld"] == []
 
@@ -90,7 +90,7 @@ def test_quarantine_by_a_value_shuts_out_all_that_follows_until_the_rules_change
     assert post(lab)[0] == 403, "an ordinary one, too"
     assert "mudroom devices quarantine plug-1" in lab.refusal(Reason.RULE_QUARANTINED).detail
     assert lab.registry.current().by_id["plug-1"].kind is Kind.STANDARD, "only the owner's command writes the registry"
-    remove(rules, "odd")
+    switch(rules, "remove", "odd")
     assert post(lab)[0] == 200
 
 
@@ -165,7 +165,7 @@ def test_a_device_that_a_rule_shuts_out_gets_neither_inbox_nor_software(lab: Lab
         assert b"rule out" not in body
         assert "rule out" in lab.refusal(Reason.RULE_QUARANTINED).detail
     assert lab.ledger.asks.empty(), "the ledger is not even asked"
-    remove(rules, "out")
+    switch(rules, "remove", "out")
     assert get(lab, inbox.PATH)[0] == 204
     assert get(lab, firmware.PATH)[0] == 204
 

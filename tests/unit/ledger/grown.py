@@ -9,7 +9,8 @@ import msgspec
 
 from gateway.ipc.messages import Submit
 from gateway.ledger import erasing
-from gateway.ledger.store import Answer, Batch, Note, Store
+from gateway.ledger.batch import Answer, Batch, Note
+from gateway.ledger.store import Store
 from gateway.ledger.tending import Tender
 from tests.unit.ledger.peers import submit
 

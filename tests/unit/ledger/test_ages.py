@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger import ages
+from gateway.ledger.batch import Batch
 from gateway.ledger.leaks import Days
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from gateway.ledger.tending import Tender
 from tests.unit.ledger.grown import bytes_on_disk, end, message, said, tend
 from tests.unit.ledger.peers import rows

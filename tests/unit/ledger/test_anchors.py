@@ -10,8 +10,9 @@ import pytest
 
 from gateway.ledger import anchors
 from gateway.ledger.anchors import Anchor, AnchorError
+from gateway.ledger.batch import Batch
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from tests.unit.ledger.grown import message, said
 from tests.unit.ledger.peers import rows, submit
 from tests.unit.ledger.test_space import deliver

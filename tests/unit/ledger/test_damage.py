@@ -10,9 +10,10 @@ import pytest
 
 from gateway.ipc.messages import AskStatus
 from gateway.ledger import index
+from gateway.ledger.batch import Batch
 from gateway.ledger.reader import LedgerError, Reader
 from gateway.ledger.searching import Wanted
-from gateway.ledger.store import Batch, Quotas, Store, StoreError
+from gateway.ledger.store import Quotas, Store, StoreError
 from gateway.ledger.tending import Tender
 from gateway.reasons import Reason
 from tests.unit.ledger.grown import message, said, tend

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from gateway.ipc.messages import Deed, DeedNoted
 from gateway.ledger import deeds
+from gateway.ledger.batch import Note
 from gateway.ledger.deeds import Deeds
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Note
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import Peer, connect, running, settings
 from tests.unit.ledger.test_main import run

@@ -11,11 +11,12 @@ import pytest
 
 from gateway.ipc.messages import AskErase, Erased, Polled, PolledEntry
 from gateway.ledger import mailbox
+from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.chain import DAY, FIELDS, GENESIS, commitment, link, link_commitment
 from gateway.ledger.migrations import STEPS
 from gateway.ledger.reader import Reader
 from gateway.ledger.searching import Wanted
-from gateway.ledger.store import Batch, Quotas, Store, Tally
+from gateway.ledger.store import Quotas, Store
 from gateway.ledger.tending import Tender
 from gateway.reasons import Reason
 from tests.unit.ledger.grown import bytes_on_disk, end, message, said, tend, wish

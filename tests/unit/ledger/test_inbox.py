@@ -22,7 +22,7 @@ from gateway.ledger.store import Quotas, Store
 from gateway.ledger.writer import Writer
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
-from gateway.rulewriting import add, remove
+from gateway.rulewriting import add, switch
 from tests.unit.courier.street import HOST, manifest
 from tests.unit.ledger.peers import Peer, Process, connect, rows, running, settings
 from tests.unit.ledger.test_main import eventually, run
@@ -474,7 +474,7 @@ def test_nobody_is_asked_for_a_device_that_the_owner_s_rules_shut_out(tmp_path: 
         async with running(made), courier(made.paths.socket("ledger")) as vendor:
             await vendor.asked("lamp", 3)
             assert vendor.polls["plug"] == []
-            remove(made.paths.rules, "out")
+            switch(made.paths.rules, "remove", "out")
             await vendor.asked("plug", 1)
             add(made.paths.rules, {"name": "other", "device": "lamp", "do": "quarantine"})
             await vendor.asked("plug", len(vendor.polls["plug"]) + 2)

@@ -11,10 +11,11 @@ import pytest
 
 from gateway.ipc.messages import AskStatus, Outcome
 from gateway.ledger import leaks
+from gateway.ledger.batch import Answer, Batch
 from gateway.ledger.leaks import DAY, Days, Spent, charge, total
 from gateway.ledger.reader import Reader
 from gateway.ledger.schedule import Flight, Schedule
-from gateway.ledger.store import Answer, Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from gateway.standard.slots import presence
 from tests.unit.ledger.peers import connect, running, settings, submit

@@ -15,9 +15,10 @@ import pytest
 from gateway.config import Config
 from gateway.ipc import channel as ipc
 from gateway.ipc.messages import AskInbox, AskStatus, Attempt, Counters, Deliver, EntryRefused, Polled
+from gateway.ledger.batch import Batch
 from gateway.ledger.main import Ledger, roles
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Batch, Quotas, Store, StoreError
+from gateway.ledger.store import Quotas, Store, StoreError
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import (
     Peer,
@@ -311,8 +312,8 @@ def test_a_clock_that_is_set_gives_up_nothing_that_came_just_now(tmp_path: Path)
             assert (await door.get()).kind == "accepted"
             async with asyncio.timeout(20):
                 courier.send(deferred((await courier.inbox.get()).id))
-                ledger._expiry_due = 0.0  # the old are looked for with the next sweep, within a second
-                while not ledger._expiry_due:
+                ledger._expiring._due = 0.0  # the old are looked for with the next sweep, within a second
+                while not ledger._expiring._due:
                     courier.send(deferred((await courier.inbox.get()).id))
                 courier.send(deferred((await courier.inbox.get()).id))
             assert rows(made.paths.ledger, "SELECT count(*) FROM outbox") == [(1,)]

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Submit
+from gateway.ledger.batch import Batch
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import MOST_DELAY_MS, MOST_RULES, Batch, Quotas, Store
+from gateway.ledger.store import MOST_DELAY_MS, MOST_RULES, Quotas, Store
 from gateway.policy.rule import MAX_DELAY
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import connect, rows, running, settings, submit, taken

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from gateway.ipc.frames import MAX_FRAME
 from gateway.ipc.messages import Submit
 from gateway.ledger import scoring
+from gateway.ledger.batch import Answer, Batch
 from gateway.ledger.leaks import DAY
 from gateway.ledger.reader import Reader
 from gateway.ledger.scoring import look, payload_of, places, refusal_of
-from gateway.ledger.store import Answer, Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import submit
 

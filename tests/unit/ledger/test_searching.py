@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ledger import index, terms
+from gateway.ledger.batch import Batch
 from gateway.ledger.reader import Reader
 from gateway.ledger.searching import Field, Wanted
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from gateway.ledger.tending import Tender
 from tests.unit.ledger.grown import message, said, tend, wish
 from tests.unit.ledger.peers import refusal, rows
