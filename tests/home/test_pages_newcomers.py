@@ -21,7 +21,7 @@ OTHER = "ABCD-EFGH-IJKL-MNOP-QR"
 DEVICE = layout.CHECKOUT / "tests" / "home" / "est_device.sh"
 NEWCOMER = 4
 HOUSEHOLD = "what the children may see"
-NAME = "newcomer"
+NAME = "kitchen-plug"  # of this file alone: what it said stays on record
 
 
 @pytest.fixture
@@ -192,10 +192,11 @@ def test_a_code_is_scanned_where_the_browser_reads_them(here: Here, page: Page, 
     page.add_init_script(SCANNER)
     page.goto(f"{URL}/newcomers")
     page.get_by_text("Kitchen plug: enter its code").click()
-    page.get_by_role("button", name="Scan it").last.click()
+    form = page.locator(f"form:has(input[value={NAME}])")
+    form.get_by_role("button", name="Scan it").click()
     expect(page.get_by_label("What the camera sees")).to_be_visible()
     page.evaluate("window.shown = 'WIFI:S:home;;'")
-    expect(page.locator("form:has(input[value=newcomer])").get_by_role("status")).to_contain_text("no label's code")
+    expect(form.get_by_role("status")).to_contain_text("no label's code")
     page.evaluate(f"window.shown = '{URL}/newcomers#{CODE.lower()}'")
     expect(page.get_by_label("The code on its label", exact=True)).to_have_value(CODE)
     expect(page.get_by_label("What the camera sees")).to_have_count(0)
