@@ -15,6 +15,7 @@ from typing import Any
 from gateway.ledger import index, terms
 
 LOOKED_AT = 10_000  # records in one step
+READ = 2 * 1024 * 1024  # bytes of bodies in one step: a second, where a device chose them so that they take long
 FOREVER = 2**63 - 1
 
 
@@ -81,6 +82,7 @@ class Search:
         self._body = wanted.body()
         self._columns = columns
         self._ascending = oldest_first
+        self._read = 0
 
     @property
     def start(self) -> int:
@@ -98,10 +100,11 @@ class Search:
     def _page(self, database: sqlite3.Connection, edge: int, limit: int) -> Page:
         rows: list[tuple[Any, ...]] = []
         seq = edge
+        self._read = 0
         for looked, (seq, row) in enumerate(self._candidates(database, edge), 1):
             if row is not None:
                 rows.append(row)
-            if len(rows) >= limit or looked >= LOOKED_AT:
+            if len(rows) >= limit or looked >= LOOKED_AT or self._read >= READ:
                 return Page(rows, seq)
         return Page(rows, None)
 
@@ -165,6 +168,7 @@ class Search:
         missing = list(self._body)
         if not missing:
             return True
+        self._read += len(record.original) + len(record.outgoing)
         for term in terms.body(record):
             missing = [alternatives for alternatives in missing if term not in alternatives]
             if not missing:

@@ -2,7 +2,8 @@
 on whether a record is meant. This module must never take more time than a body's length asks for.
 
 A term is a text: a letter for its sort and what it says. Bodies are looked at below "payload" and "claim": each place as a JSON
-Pointer (RFC 6901), each value with its place, each word of each text (case does not count).
+Pointer (RFC 6901), each value with its place, each word of each text (case does not count). Of a long pointer the beginning counts
+alone: a device chooses names, and a name of half a body with ten thousand values below it would be ten thousand times as long.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 KINDS = ("message", "refusal")  # what is in the index
 LOOKED_AT = ("payload", "claim")
 WORD = 64  # characters of a word that count
+PLACE = 256  # characters of a pointer that count
 _WORDS = re.compile(r"\w+")
 _NAMES = {True: "true", False: "false", None: "null"}
 _decode = msgspec.json.Decoder().decode
@@ -59,11 +61,11 @@ def type_(name: str) -> str:
 
 
 def place(pointer: str) -> str:
-    return "p" + pointer
+    return "p" + pointer[:PLACE]
 
 
 def value(pointer: str, found: object) -> str:
-    return f"v{pointer}={literal(found)}"
+    return f"v{pointer[:PLACE]}={literal(found)}"
 
 
 def words(text: str) -> Iterator[str]:
@@ -108,18 +110,27 @@ def _document(text: bytes) -> Iterator[str]:
 
 
 def _below(pointer: str, found: Any) -> Iterator[str]:
-    waiting = [(pointer, found)]
+    """One member after the other: what waits takes a step for each level, and never one for each member."""
+    waiting: list[Iterator[tuple[str, Any]]] = [iter([(pointer, found)])]
     while waiting:
-        pointer, found = waiting.pop()
+        step = next(waiting[-1], None)
+        if step is None:
+            waiting.pop()
+            continue
+        pointer, found = step
         yield "p" + pointer
-        if isinstance(found, dict):
-            waiting += [(f"{pointer}/{_escaped(key)}", below) for key, below in found.items()]
-        elif isinstance(found, list):
-            waiting += [(f"{pointer}/{number}", below) for number, below in enumerate(found)]
+        if isinstance(found, dict | list):
+            waiting.append(_members(pointer, found))
         else:
             yield f"v{pointer}={literal(found)}"
             if isinstance(found, str):
                 yield from words(found)
+
+
+def _members(pointer: str, found: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(found, dict):
+        return ((f"{pointer}/{_escaped(key)}"[:PLACE], below) for key, below in found.items())
+    return ((f"{pointer}/{number}"[:PLACE], below) for number, below in enumerate(found))
 
 
 def _escaped(key: str) -> str:

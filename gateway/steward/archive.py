@@ -82,8 +82,8 @@ def piece(book: Book, asks: AskPiece) -> Piece:
         if edge is None:
             return Piece(asks.ref, bytes(content), after)
         after = edge
-        if not records:
-            break  # it was long in vain: let others ask meanwhile
+        if len(records) < AT_ONCE:
+            break  # it took long to find these: let others ask meanwhile
     return Piece(asks.ref, bytes(content), after, last=False)
 
 

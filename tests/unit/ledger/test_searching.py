@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.ipc.messages import Refused
 from gateway.ledger import index, terms
 from gateway.ledger.batch import Batch
 from gateway.ledger.reader import Reader
@@ -233,3 +235,41 @@ def test_every_place_value_and_word_of_any_body_is_a_term(payload: object) -> No
             assert terms.value(pointer, value) in told
 
     below("/payload", payload)
+
+
+# One name as long as half a body, with as many values below it as fit into the other half.
+LONG = {"k" * 32_000: [1] * 16_000}
+
+
+def hostile() -> Refused:
+    return msgspec.structs.replace(refusal(), original=json.dumps({"payload": LONG}, separators=(",", ":")).encode())
+
+
+def test_a_name_that_is_long_takes_no_more_memory_than_its_body_asks_for(store: Store) -> None:
+    """A refused message may be anything: the ledger, which indexes it, and the steward, which searches it, must survive it."""
+    store.commit(Batch(refusals=[hostile()]))
+    hashing = index.Hashing(store.step(index.key))
+    tracemalloc.start()
+    try:
+        store.step(lambda database: index.step(database, hashing))
+        with Reader(store.path) as reader:
+            assert not reader.search(Wanted("refusal", text="nowhere"))
+            assert len(reader.search(Wanted("refusal", fields=(Field("/payload/" + "k" * 32_000 + "/7", "1"),)))) == 1
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 32 * 1024 * 1024
+
+
+def test_a_step_ends_where_bodies_are_long(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a device chose shall not hold up the pages: what is looked at in one step is bounded in bytes, too."""
+    store.commit(Batch(refusals=[hostile() for _ in range(9)]))
+    monkeypatch.setattr("gateway.ledger.searching.READ", 100_000)
+    wanted, steps = Wanted("refusal", text="nowhere"), 0
+    edge: int | None = 2**63 - 1
+    with Reader(store.path) as reader:
+        while edge is not None:
+            records, edge = reader.page(wanted, edge, 10)
+            assert not records
+            steps += 1
+    assert steps >= 4
