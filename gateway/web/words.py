@@ -7,6 +7,7 @@ the templates'. It must never drop a field in silence: what is beyond the bounds
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MOST_LINES = 400
 MOST_VALUE = 2048  # characters
 MOST_DEPTH = 32
 MOST_RAW = 200_000
+MOST_LAID = 4 * 1024 * 1024  # length times depth: what is laid out grows with both, and a device chooses them
+_BRACKETS = re.compile(r"[][{}]")
 RANKS = {"number": 0, "integer": 0, "boolean": 1, "string": 2, "array": 3, "object": 3}
 
 
@@ -122,10 +125,21 @@ def opened(text: bytes) -> Any:
 
 
 def raw(text: bytes) -> str:
-    """A record's bytes as text for reading: JSON laid out, everything else as it is."""
-    found = opened(text)
-    shown = json.dumps(found, indent=2, ensure_ascii=False) if found is not None else text.decode(errors="replace")
+    """A record's bytes as text for reading: JSON laid out, everything else, and what would get too long by that, as it is."""
+    shown = text.decode(errors="replace")
+    found = opened(text) if len(text) * _depth(shown) <= MOST_LAID else None
+    if found is not None:
+        shown = json.dumps(found, indent=2, ensure_ascii=False)
     return "\n".join(plain(line) for line in cut(shown, MOST_RAW).split("\n"))
+
+
+def _depth(text: str) -> int:
+    """How deeply a JSON text nests at the most: brackets within texts count, too."""
+    most = depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += 1 if bracket in "[{" else -1
+        most = max(most, depth)
+    return most
 
 
 def withheld_of(envelope: Any) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.plain import plain
 from gateway.standard.manifest import parse_manifest
 from gateway.web import words
 from gateway.web.words import MOST_LINES, Line, ago, leaves, raw, sheet, value, withheld_of
@@ -55,6 +58,26 @@ def test_before_and_after_stand_side_by_side() -> None:
         "/energy": ("3 kWh", None, True, True),
         "/label": (None, None, True, False),
     }
+
+
+@pytest.mark.parametrize("depth", [100, 900, 5000, 9000])
+def test_what_nests_deeply_is_not_laid_out_to_a_thousand_times_its_length(depth: int) -> None:
+    """A device can have one refused for it, and the owner looks at it: the pages have 160 MiB."""
+    text = b"[" * depth + b",".join([b"1"] * ((65_000 - 2 * depth) // 2)) + b"]" * depth
+    tracemalloc.start()
+    try:
+        assert raw(text).startswith("[[[")
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert raw(b'{"a":[1,{"b":"]]]]"}]}') == json.dumps({"a": [1, {"b": "]]]]"}]}, indent=2)
+
+
+def test_plain_text_is_as_it_was_and_what_is_hidden_shows() -> None:
+    for code in range(0x3000):
+        text = chr(code)
+        hidden = text != " " and unicodedata.category(text)[0] in "CZ"
+        assert plain(text) == (f"\\u{code:04x}" if hidden else text)
 
 
 @given(JSON, JSON, st.lists(st.text(max_size=12), max_size=4))
