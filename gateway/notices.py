@@ -59,13 +59,14 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A vendor's refusals of one kind. ``why``: the problem's type or title; ``first``: nanoseconds since the epoch."""
+    """A vendor's refusals of one ``sort``, a label of ours. ``why``: in the vendor's words; ``first``: nanoseconds since the epoch."""
 
     device: str
     vendor: str
     why: str
     count: int
     first: int
+    sort: str = ""
 
 
 def notices(home: Home, tried: Iterable[Tried], declined: Iterable[Declined], *, now: float, since: float) -> list[Notice]:
@@ -115,7 +116,7 @@ def _declined(declined: Iterable[Declined], since: float) -> Iterator[Notice]:
     for row in list(declined)[:MOST_NOTICES]:
         if row.first >= since * _NANO:
             yield Notice(
-                f"refused {row.device} {row.why}",
+                f"refused {row.device} {row.sort} {row.vendor}",
                 "refused",
                 row.device,
                 row.first // _NANO,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from gateway.ledger.reader import Reader, Record
+from gateway.ledger.scoring import refusal_of
 from gateway.notices import Declined, Notice, Tried, notices
 from gateway.reasons import Reason
 from gateway.registry import Home
@@ -25,21 +26,27 @@ def look(reader: Reader, home: Home, *, now: float, seconds: float) -> list[Noti
 
 
 def _grouped(records: Iterable[Record]) -> list[Declined]:
-    """By device and by what the vendor said; the newest first, as they came."""
+    """By device, vendor and the refusal's sort; the newest first, as they came, in the newest's words.
+
+    Not by its words: a vendor that numbers them would have a notice for each message.
+    """
     found: dict[tuple[str, str, str], Declined] = {}
     for record in records:
-        why = _why(record)
-        before = found.get((record.device, record.vendor, why))
-        count = 1 + (before.count if before else 0)
-        found[record.device, record.vendor, why] = Declined(record.device, record.vendor, why, count, record.at)
+        sort, why = _why(record)
+        key = record.device, record.vendor, sort
+        before = found.get(key)
+        count, words = (1 + before.count, before.why) if before else (1, why)
+        found[key] = Declined(record.device, record.vendor, words, count, record.at, sort)
     return list(found.values())
 
 
-def _why(record: Record) -> str:
+def _why(record: Record) -> tuple[str, str]:
+    """A label of our own for it, and what the vendor said."""
     if record.reason is Reason.VENDOR_ANSWER:
-        return (record.detail or Reason.VENDOR_ANSWER.words)[:MOST_WORDS]
+        return record.reason.label, (record.detail or Reason.VENDOR_ANSWER.words)[:MOST_WORDS]
+    label, _ = refusal_of(record.outgoing)
     try:
         problem = json.loads(record.outgoing)
-        return str(problem.get("title") or problem.get("type") or record.status)[:MOST_WORDS]
+        return label, str(problem.get("title") or problem.get("type") or record.status)[:MOST_WORDS]
     except (ValueError, AttributeError, RecursionError):
-        return (record.detail or f"status {record.status}")[:MOST_WORDS]
+        return label, (record.detail or f"status {record.status}")[:MOST_WORDS]

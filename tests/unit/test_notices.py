@@ -114,7 +114,7 @@ def test_whether_it_is_new_does_not_depend_on_how_far_back_one_looks(home: Home)
 
 
 def test_an_id_tells_matters_apart_and_holds_no_foreign_text(home: Home) -> None:
-    hostile = found(home, *(Declined("plug", "Acme", why, 1, ago(1)) for why in ("<script>", "no", "\ud800")))
+    hostile = found(home, *(Declined("plug", vendor, "no", 1, ago(1)) for vendor in ("<script>", "no", "\ud800")))
     assert len({notice.id for notice in hostile}) == 3
     assert all(re.fullmatch("[0-9a-f]{16}", notice.id) for notice in hostile)
 
