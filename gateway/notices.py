@@ -59,7 +59,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A vendor's refusals of one ``sort``, a label of ours. ``why``: in the vendor's words; ``first``: nanoseconds since the epoch."""
+    """A vendor's refusals of one ``sort``, a label of ours. ``why``: in its words; ``first``: nanoseconds since the epoch."""
 
     device: str
     vendor: str

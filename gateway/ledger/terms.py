@@ -2,8 +2,8 @@
 on whether a record is meant. This module must never take more time than a body's length asks for.
 
 A term is a text: a letter for its sort and what it says. Bodies are looked at below "payload" and "claim": each place as a JSON
-Pointer (RFC 6901), each value with its place, each word of each text (case does not count). Of a long pointer the beginning counts
-alone: a device chooses names, and a name of half a body with ten thousand values below it would be ten thousand times as long.
+Pointer (RFC 6901), each value with its place, each word of each text (case does not count). Of a long pointer the beginning
+counts alone: a device chooses names, and one of half a body with ten thousand values below it would count ten thousand times.
 """
 
 from __future__ import annotations

@@ -60,6 +60,7 @@ from gateway.steward.guesses import Guesses
 from gateway.steward.noticing import Noticing
 from gateway.steward.pairing import Enrolling
 from gateway.steward.passwords import PasswordError, Passwords, check
+from gateway.steward.peer import Peer, Peers
 from gateway.steward.programs import Programs, open_to_programs
 from gateway.steward.record import Book
 from gateway.steward.sessions import Sessions
@@ -96,12 +97,13 @@ class Steward:
         self.programs = Programs(config, clock)
         self.enrolling = Enrolling(config, self._registry, self._list_certificate, clock)
         self.noticing = Noticing(config, self._registry, self._book, clock)
-        self.open: set[Channel] = set()
+        self.peers = Peers()
+        self._telling = asyncio.Lock()  # one long answer at a time: see Peers.room
         self.used = clock()
 
     def channel(self) -> Channel:
         """For one more peer."""
-        return Channel(ToSteward | ToRecord | ToRulebook, self._receive, lost=self.open.discard, made=self.open.add)
+        return Peer(ToSteward | ToRecord | ToRulebook, self._receive, self.peers)
 
     @property
     def idle(self) -> bool:
@@ -116,7 +118,7 @@ class Steward:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for link in list(self.open):
+        for link in list(self.peers.open):
             link.close()
         await asyncio.to_thread(self._walk.close)
         await asyncio.get_running_loop().run_in_executor(self._reading, self._book.close)
@@ -178,7 +180,9 @@ class Steward:
                 return await self.enrolling.answer(message, role)
             case SeeNotices():
                 return await self.noticing.see(message, role)
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._told, message)
+        async with self._telling:  # until it is queued: nothing is awaited between here and there
+            await self.peers.room()
+            return await asyncio.get_running_loop().run_in_executor(self._reading, self._told, message)
 
     async def _unseen(self) -> int:
         return await asyncio.get_running_loop().run_in_executor(self._reading, self.noticing.count)
@@ -269,6 +273,8 @@ class Steward:
             try:
                 if message.what == "password":
                     await self._check_old(message)
+                if message.what == "household" and message.value:
+                    self._count_guess(message)
                 if message.what in ("household", "password"):
                     unrecorded = await self._set_password(message)
                 else:
@@ -342,13 +348,17 @@ class Steward:
 
     async def _check_old(self, message: Decide) -> None:
         """Who found an open browser shall not lock the owner out: guesses count here as at the door."""
-        if wait := self.guesses.wait(message.address):
-            raise PasswordError(f"too many tries; wait {wait} seconds")
+        self._count_guess(message)
         async with self._hashing:
             if await asyncio.to_thread(self._passwords.role, message.name) != "owner":
                 raise PasswordError("the password until now is not right")
         self.guesses.forgive(message.address)
         check(message.value)
+
+    def _count_guess(self, message: Decide) -> None:
+        """That the household's may not be the owner's tells whether one guessed the owner's: it is a try, and stays one."""
+        if wait := self.guesses.wait(message.address):
+            raise PasswordError(f"too many tries; wait {wait} seconds")
 
     async def _set_password(self, message: Decide) -> str:
         role = "owner" if message.what == "password" else "household"

@@ -11,7 +11,7 @@ import pytest
 from gateway import service
 from gateway.box import firststart
 from gateway.ipc.channel import Channel
-from gateway.ipc.frames import encode
+from gateway.ipc.frames import FrameReader, encode
 from gateway.ipc.steward import (
     AskCounts,
     AskDeeds,
@@ -26,16 +26,19 @@ from gateway.ipc.steward import (
     Entered,
     FromSteward,
     Leave,
+    MessageRow,
+    Messages,
     News,
     Standing,
     Stands,
 )
 from gateway.ledger.reader import Reader
 from gateway.registry import Device, Kind, Registry, RegistryFile
-from gateway.steward import main
+from gateway.steward import main, peer
 from gateway.steward.guesses import EACH_AT_ONCE
 from gateway.steward.main import Steward
 from gateway.steward.pairing import One
+from gateway.steward.record import Book
 from gateway.web.link import Link, NoSteward, Refused
 from tests.unit.ledger.peers import as_uid, settings
 from tests.unit.steward.test_guesses import Clock
@@ -262,6 +265,92 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
     except ConnectionResetError:
         return b""
+
+
+HEAVY = MessageRow("m", 1, "plug", "Acme", "in.acme.example", "reading", "delivered", bytes(2 * 1024 * 1024))
+
+
+def heavy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each look at the newest messages gives two megabytes; the list grows with each."""
+    looked: list[str] = []
+
+    def messages(book: Book, device: str, limit: int) -> tuple[MessageRow, ...]:
+        looked.append(device)
+        return (HEAVY,)
+
+    monkeypatch.setattr(Book, "messages", messages)
+    return looked
+
+
+async def greedy(house: House, token: str, questions: int = 40) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Asks, and takes nothing."""
+    reader, writer = await asyncio.open_unix_connection(str(house.config.paths.socket("steward")))
+    for ref in range(questions):
+        writer.write(encode(AskMessages(ref, token, "", 5)))
+    await writer.drain()
+    return reader, writer
+
+
+def test_who_takes_no_answers_costs_no_more_memory_than_a_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = heavy(monkeypatch)
+
+    async def work(house: House) -> None:
+        link, token = await begun(house)
+        reader, writer = await greedy(house, token)
+        for _ in range(5):  # each goes through the thread that looks, behind what is to be looked at already
+            assert (await link.ask(Standing(0, token), Stands)).role == "owner", "others are answered meanwhile"
+        assert len(looked) <= 4
+        frames, taken = FrameReader(), 0
+        while taken < 40:
+            taken += len(frames.feed(await reader.read(1024 * 1024)))
+        assert len(looked) == 40, "who takes them gets all"
+        writer.close()
+
+    run(tmp_path, work)
+
+
+def test_who_never_takes_them_is_cut_off_and_others_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heavy(monkeypatch)
+    monkeypatch.setattr(peer, "TAKE_SECONDS", 0.1)
+
+    async def work(house: House) -> None:
+        link, token = await begun(house)
+        reader, writer = await greedy(house, token)
+        for _ in range(3):  # the first may come before them, the others stand behind
+            assert (await link.ask(AskMessages(0, token, "", 5), Messages)).rows == (HEAVY,)
+        taken = await rest(reader)
+        assert len(taken) < 40 * len(HEAVY.body)
+        writer.close()
+
+    run(tmp_path, work)
+
+
+def test_a_long_question_is_not_even_waited_for(tmp_path: Path) -> None:
+    async def work(house: House) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(house.config.paths.socket("steward")))
+        writer.write((1024 * 1024).to_bytes(4))
+        assert await rest(reader) == b""
+        writer.close()
+
+    run(tmp_path, work)
+
+
+def test_the_household_s_new_password_is_no_way_to_guess_the_owner_s(tmp_path: Path) -> None:
+    """That the two must differ tells whether one guessed right: who found an open browser shall not try without a bound."""
+
+    async def work(house: House) -> None:
+        link, token = await begun(house)
+        answers = [
+            (await link.ask(Decide(0, token, "192.168.77.66", "household", value=f"is it this one? {n}"), Done)).error
+            for n in range(EACH_AT_ONCE + 1)
+        ]
+        assert not any(answers[:-1]) and "too many tries" in answers[-1]
+        late = await link.ask(Decide(0, token, "192.168.77.66", "household", value=PASSWORD), Done)
+        assert "too many tries" in late.error, "and a right guess beyond is not looked at"
+        away = await link.ask(Decide(0, token, "192.168.77.66", "household", value=""), Done)
+        assert away.error == "", "it can be taken away all the same"
+
+    run(tmp_path, work)
 
 
 def test_another_user_is_not_heard(tmp_path: Path) -> None:
