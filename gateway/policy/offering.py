@@ -22,6 +22,7 @@ MOST_CHOICES = 24
 LEAST_VALUES = 3  # that a coarser number still has
 KM_PER_DEGREE = 111  # from north to south
 MANY = 10_000_000
+HOW = "say how: a step, a grain or a constant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def table(do: Action, how: str, *, device: str, vendor: str, type: str, pointer:
         try:
             value = json.loads(how)
         except (ValueError, RecursionError):
-            raise ValueError("say how: a step, a grain or a constant") from None
+            raise ValueError(HOW) from None
+        if not isinstance(value, str | int | float):  # nor a table, which no rule has and a file would not hold as meant
+            raise ValueError(HOW)
         made["with" if do is Action.REPLACE else "grain" if isinstance(value, str) else "step"] = value
     if do not in (Action.COARSEN, Action.REPLACE, Action.WITHHOLD, Action.ALLOW):
         raise ValueError(f"{do} is not for one field")

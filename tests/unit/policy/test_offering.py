@@ -48,7 +48,7 @@ def test_an_index_becomes_each_item() -> None:
     assert declared_pointer(None, "/payload/0") == "/payload/0"
 
 
-@pytest.mark.parametrize("how", ["", "{", "[" * 10_000])
+@pytest.mark.parametrize("how", ["", "{", "[" * 10_000, "null", '{"a": 1}', "[1]"])
 def test_what_says_no_how_is_refused(how: str) -> None:
     with pytest.raises(ValueError, match="say how"):
         table(Action.COARSEN, how, device="", vendor="", type="", pointer="/payload/power")
