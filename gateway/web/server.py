@@ -35,7 +35,7 @@ class Bounded(H11Protocol):
     """
 
     each: ClassVar[Counter[str]] = Counter()
-    waiting: ClassVar[dict[Bounded, None]] = {}  # for their visitors' next words, who waits longest stands first
+    waiting: ClassVar[dict[Bounded, None]] = {}  # for their visitors to speak or to take, who waits longest stands first
     counted = ""
     first: asyncio.TimerHandle | None = None
     stuck: asyncio.TimerHandle | None = None
@@ -57,8 +57,8 @@ class Bounded(H11Protocol):
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._heard()
         self._taken()
+        self._heard()
         if self.counted:
             self.each[self.counted] -= 1
             if not self.each[self.counted]:
@@ -102,9 +102,12 @@ class Bounded(H11Protocol):
         super().pause_writing()
         if self.stuck is None:
             self.stuck = self.loop.call_later(STUCK_SECONDS, self.transport.abort)
+            self.waiting.setdefault(self)  # for its visitor to take what he asked for
 
     def resume_writing(self) -> None:
         self._taken()
+        if self.first is None and self.cycle is not None and not self.cycle.response_complete:
+            self.waiting.pop(self, None)
         super().resume_writing()
 
     def _taken(self) -> None:
@@ -117,7 +120,8 @@ class Bounded(H11Protocol):
         self.first = self.loop.call_later(FIRST_SECONDS, self.transport.abort)
 
     def _heard(self) -> None:
-        self.waiting.pop(self, None)
+        if self.stuck is None:
+            self.waiting.pop(self, None)
         if self.first is not None:
             self.first.cancel()
             self.first = None

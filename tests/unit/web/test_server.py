@@ -191,6 +191,40 @@ def test_who_does_not_take_his_answers_is_cut_off(monkeypatch: pytest.MonkeyPatc
     run(work, counting)
 
 
+def test_who_takes_his_answers_slowly_makes_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """He needs no session for it: what pages load is for everybody, and many requests may come in one piece."""
+    monkeypatch.setattr(server, "MOST_OPEN", 4)
+    paused = asyncio.Queue[None]()
+    pause_writing = Bounded.pause_writing
+
+    def noticed(self: Bounded) -> None:
+        pause_writing(self)
+        paused.put_nowait(None)
+
+    monkeypatch.setattr(Bounded, "pause_writing", noticed)
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("x" * 50_000_000 if scope["path"] == "/large" else "here")(scope, receive, send)
+
+    async def work(port: int) -> None:
+        held = []
+        for number in range(4):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(f"127.0.1.{number + 1}", 0))
+            writer.write(GET.replace(b"/", b"/large", 1))
+            held.append((reader, writer))
+            await paused.get()
+            writer.write(b"GET")  # more of the next request
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        assert b"200 OK" in await answered(reader)
+        assert len(await ended(held[0][0])) < 50_000_000, "who came first makes room"
+        for _, each in (*held, (reader, writer)):
+            each.close()
+
+    run(work, large)
+    assert not Bounded.waiting and not Bounded.each
+
+
 def test_handshakes_are_bounded_and_the_slowest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accepting, "MOST_SHAKING", 4)
     monkeypatch.setattr(accepting, "MOST_SHAKING_EACH", 2)
