@@ -182,11 +182,17 @@ class LeakDay:
 PAGE = 256  # records read at once
 
 # The columns are a constant of ours; every value is bound.
+MOST_REFUSAL = 16_384  # bytes of a judged refusal, which has no more
 _COLUMNS = (
     "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash, bits"
 )
 _NEWEST = f"SELECT {_COLUMNS} FROM records WHERE kind = ?1 AND (?2 IS NULL OR device = ?2) ORDER BY seq DESC LIMIT ?3"  # noqa: S608
 _BY_ID = f"SELECT {_COLUMNS} FROM records WHERE id = ?1 AND kind = ?2 AND id <> ''"  # noqa: S608  # the words of the index
+_DECLINED = (
+    f"SELECT {_COLUMNS.replace('original, outgoing', f"x'', substr(outgoing, 1, {MOST_REFUSAL})")} FROM records"  # noqa: S608
+    " WHERE seq IN (SELECT seq FROM records WHERE kind = 'answer' ORDER BY seq DESC LIMIT ?1) AND reason IN (?2, ?3)"
+    " ORDER BY seq DESC"
+)
 _AFTER = f"SELECT {_COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
 _RULED = (
     f"SELECT {_COLUMNS} FROM records WHERE seq < ? AND device <> ''"  # noqa: S608  # else it is erased
@@ -324,12 +330,8 @@ class Reader:
         return found
 
     def declined(self, limit: int = 1000) -> list[Record]:
-        """The newest messages' ends that say that a vendor refused."""
-        return [
-            record
-            for row in self._all(_NEWEST, "answer", None, limit)
-            if (record := _record(row)).reason in {Reason.VENDOR_REFUSED, Reason.VENDOR_ANSWER}
-        ]
+        """Those of the newest messages' ends that say that a vendor refused; without its own bytes, which may be long."""
+        return [_record(row) for row in self._all(_DECLINED, limit, Reason.VENDOR_REFUSED.code, Reason.VENDOR_ANSWER.code)]
 
     def inbox(self, limit: int = 100, *, device: str | None = None) -> list[InboxRecord]:
         """The newest of what vendors sent to devices, and what became of it."""

@@ -7,7 +7,7 @@ that was not asked for by device, id or number.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from gateway.ipc.scores import Scores
 from gateway.ipc.steward import DeedRow, MessageRow, Spending, Tried, Whole
 from gateway.ledger import scoring
 from gateway.ledger.reader import LedgerError, MessageRecord, Reader, Record
+from gateway.ledger.searching import FOREVER, Wanted
 from gateway.ledger.tried import tried
 
 MOST_BODY = 65_536  # bytes of a message in a list; what is longer is opened alone
@@ -25,6 +26,7 @@ MOST_TRIED, MOST_PLACES = 256, 8
 MOST_WORD = 256  # characters of a vendor, a host, a type: a door wrote them
 MOST_SPENT = 2048
 LOOKED_AT = 400  # newest messages in which each device's last is looked for
+AT_ONCE = 16  # records in memory
 DAYS = 7
 DAYS_OF_ONE = 30  # of one device: its chart
 
@@ -62,11 +64,19 @@ class Book:
 
     def messages(self, device: str, limit: int) -> tuple[MessageRow, ...]:
         """The newest messages, of all devices where ``device`` is empty."""
-        return _bounded([_row(found) for found in self.reader.messages(limit, device=device or None)])
+        return _bounded(_row(self.reader.answered(found)) for found in self._newest(Wanted("message", device or None), limit))
 
     def refusals(self, device: str, limit: int) -> tuple[MessageRow, ...]:
         """The newest refused messages."""
-        return _bounded([_refused(found) for found in self.reader.refusals(limit, device=device or None)])
+        return _bounded(_refused(found) for found in self._newest(Wanted("refusal", device or None), limit))
+
+    def _newest(self, wanted: Wanted, limit: int) -> Iterator[Record]:
+        """A few at a time: what devices sent and vendors answered is as long as they like, up to a bound."""
+        edge: int | None = FOREVER
+        while edge is not None and limit > 0:
+            records, edge = self.reader.page(wanted, edge, min(AT_ONCE, limit))
+            yield from records
+            limit -= len(records)
 
     def whole(self, ref: int, id: str) -> Whole:
         """One message, before and after, with its answer."""
@@ -98,7 +108,13 @@ class Book:
         """What was spent of leak budgets in the last days."""
         return tuple(
             Spending(
-                row.day, row.device, row.type, row.spent.messages, row.bits, round(row.spent.presence), row.spent.answer_bits
+                row.day,
+                row.device[:64],
+                row.type[:MOST_WORD],
+                row.spent.messages,
+                row.bits,
+                round(row.spent.presence),
+                row.spent.answer_bits,
             )
             for row in self.reader.leaks(device or None, DAYS_OF_ONE if device else DAYS)[:MOST_SPENT]
         )
@@ -106,10 +122,10 @@ class Book:
     def newest(self) -> tuple[MessageRow, ...]:
         """Each device's newest message, where it is among the newest of all."""
         found: dict[str, MessageRow] = {}
-        for record in self.reader.messages(LOOKED_AT):
-            if record.message.device not in found:
-                found[record.message.device] = _row(record)
-        return _bounded(list(found.values()))
+        for record in self._newest(Wanted("message"), LOOKED_AT):
+            if record.device not in found:
+                found[record.device] = _row(self.reader.answered(record))
+        return _bounded(found.values())
 
     def scores(self, ref: int, owners: Mapping[str, str], now: int) -> Scores:
         """The record, vendor by vendor."""
@@ -154,7 +170,7 @@ def weight(row: MessageRow) -> int:
     return len(row.body) + len(row.detail.encode()) + sum(len(pointer.encode()) for pointer in row.pointers) + 1024
 
 
-def _bounded(rows: list[MessageRow]) -> tuple[MessageRow, ...]:
+def _bounded(rows: Iterable[MessageRow]) -> tuple[MessageRow, ...]:
     """As many as fit into one frame."""
     size, kept = 0, []
     for row in rows:
