@@ -44,9 +44,9 @@ def refused(here: Here) -> Iterator[None]:
 
 def test_the_score_tells_what_was_sent_kept_and_refused(here: Here, page: Page) -> None:
     page.goto(f"{URL}/vendors")
-    card = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Acme", exact=True))
-    expect(card).to_contain_text("Fields declared")
-    card.get_by_role("link", name="Acme").click()
+    listed = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Acme", exact=True))
+    expect(listed).to_contain_text("Fields declared")
+    listed.get_by_role("link", name="Acme").click()
     expect(page).to_have_url(ACME)
     expect(page.get_by_text("api.acme.example").first).to_be_visible()
     row = page.get_by_role("row").filter(has_text="Power drawn now")
@@ -54,7 +54,9 @@ def test_the_score_tells_what_was_sent_kept_and_refused(here: Here, page: Page) 
     expect(page.locator("section", has=page.get_by_role("heading", name="How often it refused service"))).to_contain_text(
         "It wants: Power drawn now"
     )
-    expect(page.get_by_text("asked for a name that is not approved").first).to_be_visible()
+    expect(page.get_by_role("region", name="What its devices tried").get_by_role("row").nth(1)).to_be_visible()
+    (card,) = json.loads(mudroom("vendors", "Acme", "--json"))  # a page draws the eight most frequent
+    assert "name-not-approved" in {row["reason"] for row in card["tried"]}
     expect(page.get_by_role("img", name=re.compile("Messages by day"))).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("Bits by day"))).to_be_visible()
 
