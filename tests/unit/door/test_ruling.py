@@ -38,10 +38,10 @@ def post(lab: Lab, body: bytes = MESSAGE) -> tuple[int, dict[str, Any], str | No
 
 def test_a_withheld_field_does_not_leave_and_the_envelope_says_so(lab: Lab, rules: Path) -> None:
     assert post(lab)[0] == 200
-    before = lab.ledger.submits.get(timeout=5)
+    before = lab.ledger.submits.get(timeout=10)
     add(rules, {"name": "no-label", "device": "plug-1", "field": "/payload/label", "do": "withhold"})
     assert post(lab)[0] == 200
-    after = lab.ledger.submits.get(timeout=5)
+    after = lab.ledger.submits.get(timeout=10)
     envelope = json.loads(after.outgoing)
     assert envelope["payload"] == {name: value for name, value in SENT.items() if name != "label"}
     assert envelope["withheld"] == ["/payload/label"] == list(after.withheld)
@@ -50,7 +50,7 @@ def test_a_withheld_field_does_not_leave_and_the_envelope_says_so(lab: Lab, rule
     assert 0 < after.bits < before.bits - 50, "a text that does not leave costs nothing"
     switch(rules, "remove", "no-label")
     assert post(lab)[0] == 200
-    assert json.loads(lab.ledger.submits.get(timeout=5).outgoing)["withheld"] == []
+    assert json.loads(lab.ledger.submits.get(timeout=10).outgoing)["withheld"] == []
 
 
 def test_a_denied_message_is_refused_and_only_the_record_names_the_rule(lab: Lab, rules: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_limit_refuses_what_is_more_and_says_when_to_come_again(lab: Lab, rule
 def test_a_delayed_message_is_on_record_at_once_and_says_for_how_long(lab: Lab, rules: Path) -> None:
     add(rules, {"name": "later", "do": "delay", "seconds": 90})
     post(lab)
-    submit = lab.ledger.submits.get(timeout=5)
+    submit = lab.ledger.submits.get(timeout=10)
     assert (submit.delay_ms, submit.wait_ms) == (90_000, 0), "nobody waits for an answer that comes later"
     assert json.loads(submit.rules) == [{"rule": "later", "do": "delay", "at": []}]
 
@@ -108,7 +108,7 @@ def test_a_broken_file_keeps_the_rules_that_were_good(lab: Lab, rules: Path) -> 
     (rules / "60-broken.toml").write_text("[[rule]\n")
     assert post(lab)[0] == 200
     for _ in range(2):
-        assert json.loads(lab.ledger.submits.get(timeout=5).outgoing)["withheld"] == ["/payload/label"]
+        assert json.loads(lab.ledger.submits.get(timeout=10).outgoing)["withheld"] == ["/payload/label"]
 
 
 def test_rules_that_were_never_readable_let_nothing_leave(own: Lab) -> None:

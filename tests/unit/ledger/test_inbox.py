@@ -157,6 +157,7 @@ def test_without_its_schedule_on_disk_nothing_is_asked(tmp_path: Path) -> None:
             seconds=0.1, keep_seconds=1000, answer_seconds=10,
         )  # fmt: skip
         schedule.start()
+        await eventually(lambda: {plan.place.device for plan in plans if isinstance(plan, Plan)} == {"plug", "lamp"})
         await asyncio.sleep(0.5)  # five times of the schedule
         assert {plan.place.device for plan in plans if isinstance(plan, Plan)} == {"plug", "lamp"}
         assert link.asked == []

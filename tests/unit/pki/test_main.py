@@ -158,7 +158,7 @@ def test_the_owner_pairs_and_whoever_leaves_ends_it(signer: Signer) -> None:
 
 
 def waits(signer: Signer, name: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while ask(signer.socket, AskStatus(), Status).facts["waiting for their device"] != name:
         assert time.monotonic() < deadline
         time.sleep(0.01)
