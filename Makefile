@@ -52,6 +52,10 @@ provision: forge ## make the machines of INVENTORY into routers, over ssh (ARGS=
 demo: setup ## start the virtual home, send all kinds of traffic, tell what crossed and what did not
 	@$(PYTHON) -m tests.home.demo
 
+.PHONY: screenshots
+screenshots: setup ## take the pictures in docs/ anew, of the real pages of the virtual home in a real browser
+	@$(PYTHON) -m tests.home.screenshots
+
 .PHONY: arena
 arena: setup ## let a device and its vendor smuggle a secret by every carrier; print what got across beside what was charged
 	@$(PYTHON) -m tests.home.arena
@@ -75,7 +79,7 @@ fuzz: setup ## fuzz the parsers of foreign bytes, a minute each (ARGS="ijson --s
 	@$(PYTHON) -m tests.fuzz $(ARGS)
 
 .PHONY: bench
-bench: setup ## measure steering and proxy against named peers (ten minutes; docs/benchmarks.md)
+bench: setup ## measure steering and proxy against named peers, and the pages (ten minutes; docs/benchmarks.md)
 	@$(PYTHON) -m tests.bench
 
 .PHONY: bench-vm

@@ -27,6 +27,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from gateway.lan_url import target
+
 DEFAULT_PATH = Path("/etc/mudroom/mudroom.toml")  # what the owner edits
 IN_FORCE = Path("/var/lib/mudroom/settings.toml")  # the last good one: `mudroom box setup` puts it there
 INTERFACE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"  # IFNAMSIZ is 16 with the terminating NUL
@@ -52,6 +54,7 @@ SSH_KEY_TYPES = (
     "sk-ssh-ed25519@openssh.com",
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
+TAKEN_IN_LAN = {22: "the box's own ssh", 53: "the LAN's resolver"}
 VlanId = Annotated[int, Meta(ge=0, le=4094)]
 
 
@@ -101,6 +104,15 @@ class Paths(Section, frozen=True, kw_only=True):
     @property
     def leases(self) -> Path:
         return Path(self.state, "dhcp", "leases")
+
+    @property
+    def anchors(self) -> Path:
+        return Path(self.state, "anchor", "heads")
+
+    @property
+    def clock_measured(self) -> Path:
+        """Root touches it whenever the clock was measured against time servers (gateway/box/clock.py)."""
+        return Path(self.run, "clock", "measured")
 
     @property
     def rules(self) -> Path:
@@ -320,6 +332,14 @@ class Ledger(Section, frozen=True, kw_only=True):
     disk_reserve: Annotated[
         int, Meta(ge=0, description="bytes of the disk that the record leaves free, whatever bytes_most says")
     ] = 256 * 1024 * 1024
+    keep_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="days (with a right clock) after which finished messages are removed; 0: none for its age",
+        ),
+    ] = 365
 
 
 class Leaks(Section, frozen=True, kw_only=True):
@@ -356,6 +376,28 @@ class Courier(Section, frozen=True, kw_only=True):
     ] = 60.0
 
 
+class Web(Section, frozen=True, kw_only=True):
+    """The owner's pages, on the gateway's addresses in the LAN."""
+
+    port: Annotated[PortNumber, Meta(description="TCP port of the pages (HTTPS), in the LAN only")] = 443
+
+
+class Notices(Section, frozen=True, kw_only=True):
+    """Who hears, without asking, of the few things that matter. Empty: nobody; the pages show them all the same."""
+
+    program: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/[A-Za-z0-9._/-]+)?$",
+            description="your program, run for each new notice (JSON on its standard input) as a user who reaches the LAN only",
+        ),
+    ] = ""
+    url: Annotated[
+        str, Meta(max_length=512, description="http:// address of a machine in the LAN, to which each new notice is sent as JSON")
+    ] = ""
+    every_minutes: Annotated[int, Meta(ge=1, le=1440, description="how often it is looked for new ones")] = 15
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -372,6 +414,8 @@ class Config(Section, frozen=True, kw_only=True):
     ledger: Ledger = Ledger()
     leaks: Leaks = Leaks()
     courier: Courier = Courier()
+    web: Web = Web()
+    notices: Notices = Notices()
 
     def __post_init__(self) -> None:
         _check(self)
@@ -441,6 +485,10 @@ def _check(config: Config) -> None:
     _check_wan(config.wan)
     _check_networks(config)
     _check_firewall(config)
+    if config.web.port in TAKEN_IN_LAN:
+        raise ValueError(f"web.port: {config.web.port} is {TAKEN_IN_LAN[config.web.port]} already; take another, like 443")
+    if config.notices.url:
+        _parsed("notices.url", lambda url: target(url, (config.lan.ipv4, config.lan.ipv6)), config.notices.url)
     for index, key in enumerate(config.box.ssh_keys):
         _check_ssh_key(f"box.ssh_keys[{index}]", key)
     dmz = config.dmz

@@ -6,6 +6,7 @@ notices can tell each once. Device and vendor texts are passed on as they are; w
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +16,7 @@ from gateway.registry import Home, Kind
 
 SUPPORT_WARNING = timedelta(days=60)
 CERTIFICATE_WARNING = timedelta(days=7)
+SETTLED = 86_400  # seconds after its first attempt in which a device tries everything for the first time
 MOST_NOTICES = 200  # of one kind: a flood of strangers tells no more than that
 _NANO = 10**9
 # What a stranger or a device that is shut in does all the time is no news.
@@ -37,6 +39,11 @@ class Notice:
     words: str
     remedy: str
 
+    @property
+    def id(self) -> str:
+        """The key in a form that fits into a link: no text of a vendor's is in it."""
+        return hashlib.sha256(self.key.encode(errors="replace")).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -52,13 +59,14 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A vendor's refusals of one kind. ``why``: the problem's type or title; ``first``: nanoseconds since the epoch."""
+    """A vendor's refusals of one ``sort``, a label of ours. ``why``: in its words; ``first``: nanoseconds since the epoch."""
 
     device: str
     vendor: str
     why: str
     count: int
     first: int
+    sort: str = ""
 
 
 def notices(home: Home, tried: Iterable[Tried], declined: Iterable[Declined], *, now: float, since: float) -> list[Notice]:
@@ -108,7 +116,7 @@ def _declined(declined: Iterable[Declined], since: float) -> Iterator[Notice]:
     for row in list(declined)[:MOST_NOTICES]:
         if row.first >= since * _NANO:
             yield Notice(
-                f"refused {row.device} {row.why}",
+                f"refused {row.device} {row.sort} {row.vendor}",
                 "refused",
                 row.device,
                 row.first // _NANO,
@@ -157,7 +165,7 @@ def _certificates(home: Home, now: float) -> Iterator[Notice]:
 
 
 def _something_new(home: Home, rows: list[Tried], since: float) -> Iterator[Notice]:
-    """A device that was here before and now tries what it never tried."""
+    """A device that was here before and now tries what it never tried; whether it is one does not depend on ``since``."""
     oldest: dict[str, int] = {}
     for row in rows:
         oldest[row.device] = min(oldest.get(row.device, row.first), row.first)
@@ -167,7 +175,7 @@ def _something_new(home: Home, rows: list[Tried], since: float) -> Iterator[Noti
             told.setdefault((row.device, row.reason), []).append(row)
     for (name, reason), each in list(told.items())[:MOST_NOTICES]:
         first = min(row.first for row in each)
-        if first < since * _NANO or oldest[name] >= since * _NANO:
+        if first < since * _NANO or first - oldest[name] < SETTLED * _NANO:
             continue
         device = home.by_id[name]
         places = ", ".join(sorted({row.destination for row in each if row.destination})[:3])

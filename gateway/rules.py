@@ -21,7 +21,8 @@ from gateway.policy.coarse import Unfit
 from gateway.policy.moment import Moment
 from gateway.policy.plan import Plan, RuledOut, Subject, certain, compiled
 from gateway.policy.review import Declared
-from gateway.policy.rule import MAX_FILE, Rule, RuleError, joined, parse
+from gateway.policy.rule import MAX_FILE, Action, Rule, RuleError, joined, parse
+from gateway.policy.shutting import shuts_out
 from gateway.reasons import Reason
 from gateway.registry import Device, Home
 from gateway.standard.canonical import encode
@@ -183,11 +184,7 @@ class Plans:
 
     def look(self) -> tuple[Rule, ...]:
         """The rules of this moment. Raises RuledOut where they cannot be read."""
-        try:
-            rules = self._folder.current()
-        except RuleError as error:
-            told = "the gateway cannot read its owner's rules, so nothing leaves; try again later"
-            raise RuledOut(Reason.RULES_UNREADABLE, told, str(error), retry_after=RETRY_UNREADABLE) from None
+        rules = _read_or_out(self._folder)
         if rules is not self._rules:
             self._plans.clear()
             self._held.clear()
@@ -233,6 +230,63 @@ class Plans:
         except Refusal:
             return False
         return set(plan.withheld) <= set(withheld) and encode(left) == encode(payload)
+
+
+class Quarantine:
+    """Whom the owner's rules shut out as they are: nothing is asked, fetched or kept ready for it, and nothing handed to it."""
+
+    def __init__(self, folder: RulesFolder) -> None:
+        self._folder = folder
+        self._known: dict[str, str] = {}
+        self._of: tuple[tuple[Rule, ...], Home, int] | None = None  # rules, registry and minute of what is known
+
+    def check(self, home: Home, device: Device, when: int) -> None:
+        """``when``: ns since the epoch. Raises RuledOut where it is shut out, or where nobody can tell."""
+        rule = self.by_rule(home, when).get(device.id, "")
+        if rule:
+            raise quarantined(device.id, rule)
+
+    def by_rule(self, home: Home, when: int) -> dict[str, str]:
+        """The rule that shuts out each device that is. Raises RuledOut where the rules cannot be read."""
+        rules = _read_or_out(self._folder)
+        minute = when // (60 * 10**9)
+        known = self._of
+        if known is None or known[0] is not rules or known[1] is not home or known[2] != minute:
+            self._of = (rules, home, minute)
+            self._known = {}
+            if any(rule.do is Action.QUARANTINE for rule in rules):
+                for device in home.registry.devices:
+                    found = quarantining(rules, device, home.manifest_of(device), when)
+                    if found is not None:
+                        self._known[device.id] = found.name
+        return self._known
+
+
+def quarantining(rules: tuple[Rule, ...], device: Device, manifest: Manifest | None, when: int) -> Rule | None:
+    """The rule that shuts the device out as it is, whatever it says; None where none does."""
+    if manifest is None or not any(rule.do is Action.QUARANTINE for rule in rules):
+        return None
+    sent = [one for one in manifest.messages.values() if one.direction is Direction.FROM_DEVICE]
+    subjects = [_subject(device, manifest, one) for one in sent]
+    return shuts_out(rules, subjects or [Subject(device.id, device.kind, manifest.vendor.name, "", "")], local_moment(when))
+
+
+def quarantined(device: str, rule: str) -> RuledOut:
+    """What a device hears, and its owner reads, where a rule shut it out."""
+    return RuledOut(
+        Reason.RULE_QUARANTINED,
+        "the owner's rules shut this device out; nothing of it leaves, and nothing comes to it",
+        f"rule {rule} shut it out; `mudroom devices quarantine {device}` makes it last",
+        rule=rule,
+    )
+
+
+def _read_or_out(folder: RulesFolder) -> tuple[Rule, ...]:
+    try:
+        return folder.current()
+    except RuleError as error:
+        told = "the gateway cannot read its owner's rules, so nothing leaves; try again later"
+        raise RuledOut(Reason.RULES_UNREADABLE, told, str(error), retry_after=RETRY_UNREADABLE) from None
 
 
 def _raised(plan: Plan | RuledOut) -> Plan:

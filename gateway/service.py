@@ -17,12 +17,15 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from gateway.notifying import notify
+from gateway.plain import plain
 
 YOUNG_OBJECTS = 20_000  # between two looks of the collector; a message makes some dozens, hardly ever in a cycle
 
 GROUP = "mudroom"  # of all of them: reads the registry, connects to the sockets
 # The process's user by its role; created by the image (sysusers) and by image/userland with the same names.
-USERS = {role: f"mudroom-{role}" for role in ("door", "names", "signer", "ledger", "courier", "dhcp", "lan", "enrolment")}
+USERS = {role: f"mudroom-{role}" for role in ("door", "names", "signer", "ledger", "courier", "dhcp", "lan", "enrolment", "web")}
+# Who tells notices: it serves nobody and reads no socket of ours, so it is none of the above, and not in their group.
+TELLING_USER, TELLING_UID = "mudroom-telling", 960
 TIME_USER = "_chrony"  # Debian's user of chronyd
 
 
@@ -34,10 +37,20 @@ def uid_of(role: str) -> int:
         raise LookupError(f"there is no user {USERS[role]}; install the mudroom role or run `make setup`") from None
 
 
+class Lines(logging.Formatter):
+    """Each message on one line, whoever chose the words in it: nobody writes a line into a log that looks like ours."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # logging's own name
+        record.message = plain(record.message)
+        return super().formatMessage(record)
+
+
 def start_logging(service: str) -> None:
     """Log to standard error, where the journal takes it up."""
     level = os.environ.get("MUDROOM_LOG", "INFO").upper()
-    logging.basicConfig(level=level, format=f"%(asctime)s mudroom-{service} %(levelname)s %(name)s: %(message)s")
+    to = logging.StreamHandler()
+    to.setFormatter(Lines(f"%(asctime)s mudroom-{service} %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[to])
 
 
 def run(service: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:

@@ -22,6 +22,7 @@ from gateway.box.chrony import SOCKET
 
 LAST_KNOWN = Path("/var/lib/systemd/timesync/clock")  # its mtime; systemd 257 reads it before it starts anything
 STARTED = Path("/run/mudroom/box/clock-started")  # from here on this boot's services may be running
+MEASURED = Path("/run/mudroom/clock/measured")  # its time: when the clock was last found right; the ledger reads it (ages.py)
 REMEMBER_SECONDS = 600  # one small write in so many
 POLL_SECONDS = 0.5
 BOOT_STEP_SECONDS = 0.1  # below this chronyd's slewing is done within seconds
@@ -84,6 +85,7 @@ class Clock:
     socket: str = SOCKET
     started: Path = STARTED
     last_known: Path = LAST_KNOWN
+    measured: Path = MEASURED
     made: float = field(default_factory=system_made)  # seconds since 1970
 
     def settle(self, seconds: float) -> str:
@@ -140,10 +142,19 @@ class Clock:
         if not may_step(found, running=running, now=now, made=self.made):
             if not running:
                 self.remember(sure=True)
+            if abs(found.slow) < RUNNING_STEP_SECONDS:
+                self._found_right()
             return f"the clock is {behind}; chronyd brings it in line without a jump"
         self._chronyc("makestep")
         self.remember(sure=not running)
+        self._found_right()
         return f"the clock was {behind} and was set"
+
+    def _found_right(self) -> None:
+        """Let who removes by age know. Where it cannot be said, nothing is removed, and the clock goes on all the same."""
+        with contextlib.suppress(OSError):
+            self.measured.touch(mode=0o644)
+            os.utime(self.measured)
 
     def _chronyc(self, *command: str) -> str:
         try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from gateway.box.doctor import Finding, Severity, summary
 
 WIDTH, HEIGHT = 79, 24  # one column less than a terminal has: a full line would wrap on some
+PAGES = "mudroom.home.arpa"  # the certificate's name, whatever the box and its domain are called
 CLOSED = frozenset({"steering", "network", "doors", "ledger", "signer", "names"})  # parts without which no message passes
 
 
@@ -36,7 +37,7 @@ def draw(scene: Scene) -> str:
     shown, _ = summary(scene.findings)
     lines = [f"Mudroom {scene.version}   {scene.name}", "", *_state(scene, shown), ""]
     if scene.code:
-        lines += [f"First-start code: {scene.code}", ""]
+        lines += [f"First-start code: {scene.code}", f"Type it in at https://{PAGES}/ in the home network.", ""]
     lines += [
         f"Internet: {_joined(scene.wan, 'no address yet')}",
         f"Home:     {_joined(scene.lan, 'no address yet')}",

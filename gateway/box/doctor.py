@@ -12,6 +12,7 @@ from enum import StrEnum
 from gateway.box.notices import Notice
 from gateway.box.notices import Severity as NoticeSeverity
 
+ANCHOR_LATE = 3600.0  # seconds; the timer runs every quarter of an hour
 DAY = 86_400
 GIB = 1024**3
 MIB = 1024**2
@@ -276,6 +277,18 @@ def chain(records: int, broken: int | None, why: str) -> Finding:
         f"record {broken}: {why}",
         "somebody or a broken disk changed the record: `mudroom ledger verify`, save the file, look at the disk",
     )
+
+
+def anchor(seq: int, at: float, head: int, now: float) -> Finding:
+    """The newest head that root keeps: its ``seq`` (0: none) and when it was taken (seconds); ``head``: the record's own."""
+    remedy = "`systemctl status mudroom-anchor.timer`, and `mudroom ledger anchor` by hand says what is wrong"
+    if seq >= head:
+        return fine("anchor", "the record's head is anchored")
+    if not seq:
+        return notice("anchor", "nobody keeps the record's head, so a cut-off end would not show", remedy)
+    if now - at > ANCHOR_LATE:
+        return notice("anchor", f"the record's head was last anchored {int((now - at) // 3600)} hours ago", remedy)
+    return fine("anchor", f"the record is anchored up to number {seq}")
 
 
 def leases(sockets: int, wanted: int) -> Finding:

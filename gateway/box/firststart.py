@@ -44,17 +44,32 @@ def code(state: Path) -> str | None:
         return None
 
 
-def claim(state: Path, said: str) -> bool:
-    """Whether ``said`` is the code; the box is claimed then, for good, and the code gone. Takes the same time either way.
+def matches(state: Path, said: str) -> bool:
+    """Whether ``said`` is the code, which stays. Takes the same time either way.
 
-    Case, hyphens, spaces and the letters that look like digits do not matter. Raises OSError where it cannot be written.
+    Case, hyphens, spaces and the letters that look like digits do not matter. Raises OSError where it cannot be read.
     """
     known = code(state)
     wanted = (known or "").replace("-", "").encode()
     given = said.upper().translate(_SPOKEN).encode(errors="replace")
-    if not hmac.compare_digest(wanted, given) or not wanted:
+    return hmac.compare_digest(wanted, given) and bool(wanted)
+
+
+def claim(state: Path, said: str) -> bool:
+    """Whether ``said`` is the code (``matches``); the box is claimed then, for good, and the code gone.
+
+    Raises OSError where it cannot be written.
+    """
+    if not matches(state, said):
         return False
     write(_claimed(state), "claimed\n", mode=0o600)  # first: were the power cut now, no second code is ever made
     _file(state).unlink(missing_ok=True)
     sync_folder(_file(state).parent)
     return True
+
+
+def again(state: Path) -> None:
+    """A new code, for an owner who stands before the box and lost the password. Raises OSError."""
+    _file(state).unlink(missing_ok=True)
+    _claimed(state).unlink(missing_ok=True)
+    make(state)

@@ -33,6 +33,7 @@ class Reload(StrEnum):
     DHCP = "mudroom-dhcp.service"  # restart
     SSH = "ssh.service"  # reload
     UPDATES = "apt-daily-upgrade.timer"  # restart, after UNITS
+    NOTICES = "mudroom-notices.timer"  # restart, after UNITS
     DOORS = "mudroom.target"  # daemon-reload, then as many doors as the settings say
 
 

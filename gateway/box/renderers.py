@@ -5,7 +5,7 @@ What another edge renders (the DMZ's leases: gateway/network/dhcp.py) is added b
 
 from __future__ import annotations
 
-from gateway.box import chrony, doors, lan_dnsmasq, name, networkd, sshd, updates
+from gateway.box import chrony, doors, lan_dnsmasq, name, networkd, notice_timer, sshd, updates
 from gateway.box.rendered import Renderer
 
 RENDERERS: tuple[Renderer, ...] = (
@@ -14,6 +14,7 @@ RENDERERS: tuple[Renderer, ...] = (
     lan_dnsmasq.render,
     name.render,
     networkd.render,
+    notice_timer.render,
     sshd.render,
     updates.render,
 )

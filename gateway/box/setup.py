@@ -27,6 +27,8 @@ READERS = {
     "mudroom-courier.service": ("paths", "courier", "lan", "dmz"),
     "mudroom-names.service": ("paths", "dmz"),
     "mudroom-enrolment.service": ("paths", "dmz"),
+    "mudroom-web.service": ("paths", "lan", "dmz", "leaks", "web"),
+    "mudroom-steward.service": ("paths", "dmz", "ledger"),
     "mudroom-door@*.service": ("paths", "door", "leaks", "dmz"),
 }
 

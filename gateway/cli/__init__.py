@@ -36,7 +36,7 @@ def main() -> None:
     except Exception as error:
         if not _known(error):
             raise
-        from gateway.cli.words import plain
+        from gateway.plain import plain
 
         # names of a vendor's or a device's choosing may stand in it
         print(f"mudroom: {plain(error)}", file=sys.stderr)
@@ -46,6 +46,7 @@ def main() -> None:
 def _known(error: Exception) -> bool:
     """Whether its message says all that a person needs."""
     from gateway.config import ConfigError
+    from gateway.decisions import DecisionError
     from gateway.network.errors import NetworkError
     from gateway.policy.rule import RuleError
     from gateway.registry import RegistryError
@@ -55,4 +56,4 @@ def _known(error: Exception) -> bool:
         from gateway.standard.cms import SignatureError
 
         return isinstance(error, SignatureError)
-    return isinstance(error, ConfigError | RegistryError | RuleError | ManifestError | NetworkError | OSError)
+    return isinstance(error, ConfigError | DecisionError | RegistryError | RuleError | ManifestError | NetworkError | OSError)

@@ -26,11 +26,11 @@ from gateway.cli import pcapng
 from gateway.cli.output import Json, show, when
 from gateway.cli.state import State
 from gateway.ipc import channel as ipc
-from gateway.ipc.ask import NoAnswer, ask
+from gateway.ipc.ask import NoAnswer
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import Heard, KeyLine, Told, WantKeys
+from gateway.ipc.messages import KeyLine, WantKeys
 from gateway.ledger.reader import Reader
-from gateway.reasons import Reason
+from gateway.noting import by_command
 
 keys_app = typer.Typer(help="The TLS secrets of the inner leg, which are yours.", no_args_is_help=True)
 
@@ -61,7 +61,7 @@ def capture(
     mac = _known(state, device)
     name = file or Path(f"{device}-{time.strftime('%Y%m%d-%H%M%S')}.pcapng")
     with _created(name) as out, tempfile.TemporaryFile() as packets:
-        seq = _on_record(state, device, "capture", f"{minutes:g} minutes, at most {megabytes} MB")
+        seq = by_command(state.config, device, "capture", f"{minutes:g} minutes, at most {megabytes} MB")
         typer.echo(f"record {seq}: capturing {device} for {minutes:g} minutes into {name}", err=True)
         session = _Session(state, device)
         interface = state.config.dmz.interface
@@ -90,7 +90,7 @@ def export(
     _known(state, device)
     name = file or Path(f"{device}-{time.strftime('%Y%m%d-%H%M%S')}.keys")
     with _created(name) as out:
-        seq = _on_record(state, device, "keys", f"{minutes:g} minutes")
+        seq = by_command(state.config, device, "keys", f"{minutes:g} minutes")
         typer.echo(f"record {seq}: taking the TLS secrets of {device} for {minutes:g} minutes into {name}", err=True)
         session = _Session(state, device)
         asyncio.run(session.run(minutes * 60, None))
@@ -102,7 +102,7 @@ def export(
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """When secrets were taken, of which device, and for what."""
     with Reader(context.obj.config.paths.ledger) as reader:
-        found = reader.told()
+        found = [deed for deed in reader.deeds(1000) if deed.type in ("capture", "keys")]
     rows = [{"at": when(r.at), "record": r.seq, "device": r.device, "what": r.type, "how": r.detail} for r in found]
     show(("at", "record", "device", "what", "how"), rows, as_json, empty="No secret was ever taken.")
 
@@ -130,15 +130,6 @@ def _created(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-
-
-def _on_record(state: State, device: str, what: str, detail: str) -> int:
-    """The record's number. Raises NoAnswer where the ledger cannot take it: then nothing is given out."""
-    heard = ask(state.config.paths.socket("ledger"), Told(1, device, what, detail), Heard)
-    if not heard.seq:
-        words = Reason.from_code(heard.reason).words
-        raise NoAnswer(f"the ledger did not record this ({words}), so nothing is taken; `mudroom status` tells more")
-    return heard.seq
 
 
 class _Session:

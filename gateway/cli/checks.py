@@ -30,8 +30,8 @@ SECONDS = 10.0  # for each check: a slow box takes its time to answer, and a che
 AT_ONCE = 4  # the box has few cores
 UNITS = (
     "mudroom-closed", "mudroom-setup", "mudroom-network", "mudroom-steering", "mudroom-signer", "mudroom-ledger",
-    "mudroom-courier", "mudroom-names", "mudroom-enrolment", "mudroom-dhcp", "mudroom-lan", "systemd-networkd",
-    "systemd-resolved", "chrony", "ssh",
+    "mudroom-courier", "mudroom-names", "mudroom-enrolment", "mudroom-dhcp", "mudroom-lan", "mudroom-web",
+    "systemd-networkd", "systemd-resolved", "chrony", "ssh",
 )  # fmt: skip
 HELD = ("linux-image-amd64", "linux-headers-amd64", "python3-bpfcc", "libbpfcc")  # roles/updates moves them together only
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -357,14 +357,18 @@ def guards(box: Box) -> list[Finding]:
 
 
 def chain(box: Box) -> list[Finding]:
+    from gateway.ledger import anchors
     from gateway.ledger.reader import Reader
 
     path = box.config.paths.ledger
     if not os.access(path, os.R_OK):
         return [absent("chain", "only root may read the record, or there is none yet")]
+    kept = anchors.load(box.config.paths.anchors) if not os.geteuid() else []  # before the record, which goes on meanwhile
     with Reader(path) as reader:
-        found = reader.verify(newest=NEWEST_RECORDS)
-    return [doctor.chain(found.records, found.broken, found.why)]
+        found = reader.verify(newest=NEWEST_RECORDS, anchors={anchor.seq: anchor.hash for anchor in kept})
+        head, _ = reader.head()
+    anchored = doctor.anchor(kept[-1].seq if kept else 0, kept[-1].at if kept else 0, head, time.time())
+    return [doctor.chain(found.records, found.broken, found.why), anchored]
 
 
 def authority(box: Box) -> list[Finding]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from gateway.cli.deciding import deciding
 from gateway.cli.output import plain, show
 from gateway.cli.state import State
 from gateway.ipc.ask import ask
@@ -55,7 +56,7 @@ def claim(
 
 def _noted(state: State, device: str, words: str) -> Submit:
     """The claim for the ledger; the registry knows its hash, so that the courier will send it and no other."""
-    with state.registry.change() as change:
+    with deciding(state, device, "claim") as decision:
         home = state.registry.current()
         known = home.by_id.get(device)
         manifest = home.manifest_of(known) if known is not None else None
@@ -66,7 +67,8 @@ def _noted(state: State, device: str, words: str) -> Submit:
         id, now = str(uuid.uuid4()), time.time_ns()
         vendor, hosts = manifest.vendor.name, manifest.hosts
         body = envelope(words, vendor=vendor, hosts=hosts, id=id, sent=sent_at(now), device=known.pseudonym)
-        change.claim(device, sha256(body).hexdigest())
+        decision.detail = id  # the text is in that message, and goes when its device's words are erased
+        decision.change.claim(device, sha256(body).hexdigest())
     return Submit(1, id, device, vendor, hosts[0], TYPE, now, words.encode(), body, WAIT_SECONDS * 1000)
 
 

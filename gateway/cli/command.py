@@ -18,6 +18,7 @@ from gateway.cli import (
     claims,
     conformance,
     console,
+    deeds,
     devices,
     doctor,
     firmware,
@@ -27,11 +28,16 @@ from gateway.cli import (
     manifests,
     networks,
     noticing,
+    passwords,
+    record,
     rules,
     serve,
     settings,
     status,
+    strangers,
+    tokens,
     traffic,
+    vendors,
 )
 from gateway.cli.state import State
 
@@ -54,17 +60,22 @@ app.command("messages")(traffic.messages)
 app.command("capture")(capturing.capture)
 app.add_typer(capturing.keys_app, name="keys")
 app.command("drops")(traffic.drops)
+app.command("deeds")(deeds.deeds)
 app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
+app.command("vendors")(vendors.vendors)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
-app.add_typer(traffic.ledger_app, name="ledger")
+devices.app.command("strangers")(strangers.strangers)
+app.add_typer(record.app, name="ledger")
 app.add_typer(rules.app, name="rules")
 app.add_typer(judging.app, name="judge")
 app.add_typer(networks.app, name="network")
 app.add_typer(box.app, name="box")
 app.add_typer(settings.app, name="config")
+app.add_typer(passwords.app, name="password")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(serve.app, name="serve")
 
 

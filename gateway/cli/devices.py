@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
+from gateway import decisions
 from gateway.cli import manifests
+from gateway.cli.deciding import deciding, noted
 from gateway.cli.leaks import over_budget
 from gateway.cli.output import Json, plain, show, when
 from gateway.cli.state import State
@@ -18,6 +20,8 @@ from gateway.network.dhcp import mud_urls, write_hosts
 from gateway.registry import Certificate, Change, Device, Home, Kind
 
 app = typer.Typer(help="List devices and decide about them.", invoke_without_command=True)
+
+DOUBTFUL = 3  # times that a device asks with another code in it, until the owner is told
 
 DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id")]
 
@@ -65,9 +69,9 @@ def add(
     kind: Annotated[Kind, typer.Option(help="What it may do; `approve` makes it a standard device")] = Kind.LOCAL,
 ) -> None:
     """Admit a device. A standard device needs `approve` and `certify` too."""
-    with context.obj.registry.change() as change:
-        change.admit(Device(id=device, name=name or device, kind=kind, mac=mac.lower()))
-        _tell_dhcp(context.obj, change)
+    with deciding(context.obj, device, "admit", f"{mac} as {kind.value}") as decision:
+        decisions.admit(decision.change, device, mac, name, kind)
+        decision.then = lambda change: _tell_dhcp(context.obj, change)
     typer.echo(f"{device} is admitted as {kind.value}")
 
 
@@ -92,12 +96,12 @@ def approve(  # noqa: PLR0917 # typer calls it by name
     home = state.registry.current()
     known = home.by_id.get(device)
     old = home.manifests.get(known.manifest) if known else None
-    with state.registry.change() as change:
+    with deciding(state, device, "approve") as decision:
+        change = decision.change
         if manifest is None:
             if signature is not None:
                 raise typer.BadParameter("a signature goes with its file; name the manifest, too")
-            signer = change.waiting(device).signer
-            approved = change.approve_waiting(device, dmz.pool_ipv4, dmz.pool_ipv6, now=now)
+            approved, signer = decisions.approve_waiting(change, device, dmz.pool_ipv4, dmz.pool_ipv6, now=now)
         else:
             document = manifest.read_bytes()
             signer = manifests.signer_of(document, signature)
@@ -110,6 +114,7 @@ def approve(  # noqa: PLR0917 # typer calls it by name
                 f"“{signer.subject}”, key {signer.key}, signed it; so far it was “{pinned.subject}”, key {pinned.key}. "
                 "Ask the vendor on another way; if that is right, say --new-signer"
             )
+        decision.detail = f"{_approved(change, device)} {signer.key if signer else 'unsigned'}"
     typer.echo(plain(manifests.signed_words(signer)))
     if known and old:
         manifests.tell(manifests.differences(known, old, approved, signer), as_json=False)
@@ -150,9 +155,9 @@ def certify(
     if answer.error:
         raise NoAnswer(f"the signer refused: {answer.error}")
     certificate = x509.load_pem_x509_certificates(answer.chain)[0]
-    with state.registry.change() as change:
-        expires = int(certificate.not_valid_after_utc.timestamp())
-        change.add_certificate(device, Certificate(f"{certificate.serial_number:x}", expires))
+    serial, expires = f"{certificate.serial_number:x}", int(certificate.not_valid_after_utc.timestamp())
+    with deciding(state, device, "certify", serial) as decision:
+        decision.change.add_certificate(device, Certificate(serial, expires))
     sys.stdout.write(answer.chain.decode())
 
 
@@ -182,13 +187,19 @@ def pair(
         code = canonical_code(code or typer.prompt("The code on its label", hide_input=True))
     except EnrolmentError as error:
         raise typer.BadParameter(str(error)) from None
+    noted(state, device, "pair", f"{minutes} minutes", giving=True)
     typer.echo(f"Waiting for {device}, {minutes} minutes at most; leaving this command forgets the code.", err=True)
 
     def record(certificate: Certificate) -> None:
-        with state.registry.change() as change:
-            change.add_certificate(device, certificate)
+        with deciding(state, device, "certify", certificate.serial) as decision:
+            decision.change.add_certificate(device, certificate)
 
-    certificate = wait_for(state.config.paths.socket("signer"), Pair(1, device, known.mac, code, minutes * 60), record)
+    def knocked(asked: int) -> None:
+        if asked == DOUBTFUL:
+            typer.echo(f"{device} asked {asked} times and does not take this code: is it the one on its label?", err=True)
+
+    signer = state.config.paths.socket("signer")
+    certificate = wait_for(signer, Pair(1, device, known.mac, code, minutes * 60), record, knocked)
     ends = datetime.fromtimestamp(certificate.not_after, UTC).date()
     typer.echo(f"{device} has proved its code and has a certificate until {ends}; it renews it by itself")
 
@@ -200,25 +211,25 @@ def revoke(
     serial: Annotated[str | None, typer.Option(help="One certificate's serial; without it, all of them")] = None,
 ) -> None:
     """Revoke a device's certificates; holds from its next request on, also on open connections."""
-    with context.obj.registry.change() as change:
-        count = change.revoke(device, serial)
+    with deciding(context.obj, device, "revoke", serial or "all") as decision:
+        count = decision.change.revoke(device, serial)
     typer.echo(f"{count} certificates of {device} are revoked")
 
 
 @app.command()
 def kind(context: typer.Context, device: DeviceId, kind: Annotated[Kind, typer.Argument(help="The new kind")]) -> None:
     """Change what a device may do."""
-    with context.obj.registry.change() as change:
-        change.set_kind(device, kind)
+    with deciding(context.obj, device, "kind", kind.value) as decision:
+        decisions.set_kind(decision.change, device, kind)
     typer.echo(f"{device} is {kind.value} now")
 
 
 @app.command()
 def forget(context: typer.Context, device: DeviceId) -> None:
     """Remove a device: it is a stranger from then on."""
-    with context.obj.registry.change() as change:
-        change.forget(device)
-        _tell_dhcp(context.obj, change)
+    with deciding(context.obj, device, "forget") as decision:
+        decision.change.forget(device)
+        decision.then = lambda change: _tell_dhcp(context.obj, change)
     typer.echo(f"{device} is forgotten")
 
 
@@ -238,6 +249,11 @@ def _pairing(device: Device, waiting: frozenset[str]) -> str:
     if device.id in waiting:
         return "waiting"
     return "enrolled" if any(certificate.key and not certificate.revoked for certificate in device.certificates) else ""
+
+
+def _approved(change: Change, device: str) -> str:
+    """The key of a device's approved manifest."""
+    return next(known.manifest for known in change.registry.devices if known.id == device)
 
 
 def _tell_dhcp(state: State, change: Change) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from gateway.cli.deciding import deciding
 from gateway.cli.manifests import DeviceId, FetchError, look
 from gateway.cli.output import Json, plain, show, when
 from gateway.cli.state import State
@@ -101,8 +102,8 @@ def offer(context: typer.Context, device: DeviceId) -> None:
 def withdraw(context: typer.Context, device: DeviceId) -> None:
     """Let the device take no software, from now on; a transfer under way ends unfinished."""
     state: State = context.obj
-    with state.registry.change() as change:
-        change.offer_firmware(device, "")
+    with deciding(state, device, "withdraw-firmware") as decision:
+        decision.change.offer_firmware(device, "")
     _say(f"{device} is offered no software")
 
 
@@ -130,9 +131,9 @@ def remove(
         _say(f"files removed: {len(gone)}" if gone else "there was none")
         return
     firmware = _of(state.registry.current(), device)
-    with state.registry.change() as change:
-        change.offer_firmware(device, "")
-        others = [known.id for known in change.registry.devices if known.firmware == firmware.digest]
+    with deciding(state, device, "withdraw-firmware") as decision:
+        decision.change.offer_firmware(device, "")
+        others = [known.id for known in decision.change.registry.devices if known.firmware == firmware.digest]
     if others:
         _say(f"{device} is offered no software; the file stays for {', '.join(others)}")
         return
@@ -196,8 +197,8 @@ def _of(home: Home, device: str) -> Firmware:
 
 
 def _offer(state: State, device: str, firmware: Firmware) -> None:
-    with state.registry.change() as change:
-        change.offer_firmware(device, firmware.digest)
+    with deciding(state, device, "offer-firmware", firmware.digest) as decision:
+        decision.change.offer_firmware(device, firmware.digest)
 
 
 def _path(state: State, firmware: Firmware) -> Path:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.filters import DeviceOption, Limit
 from gateway.cli.output import Json, show, when
 from gateway.cli.state import State
-from gateway.cli.traffic import DeviceOption, Limit
 from gateway.ledger.reader import InboxRecord, PollDay, Reader
 
 ENTRIES = ("at", "device", "host", "type", "state", "pointers", "detail", "content")

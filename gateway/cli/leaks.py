@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from gateway.allowance import Allowance, allowance
+from gateway import decisions
+from gateway.allowance import Allowance, allowance, most_a_day, most_of, sending
+from gateway.cli.deciding import deciding
 from gateway.cli.output import Json, console, plain, show
 from gateway.cli.state import State
 from gateway.config import Leaks
@@ -20,15 +21,13 @@ from gateway.ledger.leaks import total
 from gateway.ledger.reader import LeakDay, PollDay, Reader
 from gateway.registry import Device
 from gateway.standard.explain import fields, spent
-from gateway.standard.manifest import Direction, Manifest, MessageType
+from gateway.standard.manifest import Manifest, MessageType
 from gateway.standard.slots import a_day, slot_start
 from gateway.standard.validator import Mismatch
 from gateway.standard.withholding import relaxed
 
 LOOKED_AT = 1000  # messages whose fields are added up
 DAYS = 7
-MOST_BITS = 2**53 - 1
-MOST_SLOT = 3600.0
 DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id")]
 
 
@@ -63,7 +62,7 @@ def leaks(
         sent = home.manifest_of(known)
         polls = reader.polls(device, DAYS)
         document = _overview(state, known, reader.leaks(device, DAYS), polls)
-        document["types"] = [] if sent is None else [_type(state, reader, known, sent, declared) for declared in _types(sent)]
+        document["types"] = [] if sent is None else [_type(state, reader, known, sent, declared) for declared in sending(sent)]
         document["days"] = [_day(row) for row in reader.leaks(device, DAYS)] + [_polls(row) for row in polls]
     if as_json:
         show((), [document], as_json)
@@ -77,13 +76,12 @@ def budget(
     bits: Annotated[str, typer.Argument(metavar="BITS", help='Bits a day, or "default": as the settings say')],
 ) -> None:
     """How much a device's messages may hide in a day; beyond it they are refused. Holds from its next message on."""
-    most: int | None = None
-    if bits != "default":
-        if not (bits.isascii() and bits.isdigit() and len(bits) < 17 and int(bits) <= MOST_BITS):
-            raise typer.BadParameter(f'{bits}: say a whole number of bits, or "default"')
-        most = int(bits)
-    with context.obj.registry.change() as change:
-        change.bound_leaks(device, bits_per_day=most)
+    try:
+        most = decisions.budget(bits)
+    except decisions.DecisionError as error:
+        raise typer.BadParameter(str(error)) from None
+    with deciding(context.obj, device, "budget", bits) as decision:
+        decision.change.bound_leaks(device, bits_per_day=most)
     said = f"{context.obj.config.leaks.bits_per_day}, as the settings say" if most is None else str(most)
     typer.echo(f"{device} may hide {said} bits a day")
 
@@ -94,33 +92,16 @@ def pace(
     seconds: Annotated[str, typer.Argument(metavar="SECONDS", help='Its longest slot, or "off", or "default"')],
 ) -> None:
     """At which times a device's messages may leave: at the end of slots of so many seconds, or at once ("off")."""
-    slot: float | None = None
-    if seconds != "default":
-        try:
-            slot = 0.0 if seconds == "off" else float(seconds)
-        except ValueError:
-            slot = -1.0
-        if seconds != "off" and not 0.1 <= slot <= MOST_SLOT:
-            raise typer.BadParameter(f'{seconds}: say 0.1 to {MOST_SLOT:g} seconds, "off" or "default"')
-    with context.obj.registry.change() as change:
-        change.bound_leaks(device, slot_seconds=slot)
+    try:
+        slot = decisions.pace(seconds)
+    except decisions.DecisionError as error:
+        raise typer.BadParameter(str(error)) from None
+    with deciding(context.obj, device, "pace", seconds) as decision:
+        decision.change.bound_leaks(device, slot_seconds=slot)
     wait = context.obj.config.door.answer_wait_seconds
     typer.echo(f"{device}: {seconds}")
     if slot and slot >= wait:
         typer.echo(f"it waits {wait:g} s for an answer, so it will hear 202 instead of its vendor's own answer")
-
-
-def _types(manifest: Manifest) -> Iterator[MessageType]:
-    return (declared for declared in manifest.messages.values() if declared.direction is Direction.FROM_DEVICE)
-
-
-def _most_a_day(declared: MessageType, allowed: Allowance) -> float:
-    return sum(field.most for field in fields(declared.schema)) * declared.rate * 24 + a_day(declared.rate, allowed.slot_ms)
-
-
-def most_a_day(leaks: Leaks, device: Device, manifest: Manifest) -> int:
-    """Bits that the device could hide in a day if it sent as often as declared, and as much as possible each time."""
-    return round(sum(_most_a_day(declared, allowance(leaks, device, declared.rate)) for declared in _types(manifest)))
 
 
 def over_budget(leaks: Leaks, device: Device, manifest: Manifest) -> str:
@@ -174,7 +155,7 @@ def _type(state: State, reader: Reader, device: Device, manifest: Manifest, decl
         "most": round(sum(field.most for field in fields(declared.schema))),
         "usual": round(sum(used.values()) / number, 1) if number else None,
         "looked_at": number,
-        "most_in_a_day": round(_most_a_day(declared, allowed)),
+        "most_in_a_day": round(most_of(declared, allowed)),
         "timing_most_in_a_day": round(a_day(declared.rate, allowed.slot_ms)),
         "slot_seconds": allowed.slot_ms / 1000,
         "paced": allowed.paced,

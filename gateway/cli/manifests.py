@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.cli import drafting
+from gateway.cli.deciding import deciding
 from gateway.cli.output import Json, plain, show, when
 from gateway.cli.state import State
 from gateway.network.dhcp import mud_urls
@@ -185,8 +187,9 @@ def waiting(
 @app.command()
 def refuse(context: typer.Context, device: DeviceId) -> None:
     """Throw away the manifest that waits for your word; the approved one stays in force."""
-    with context.obj.registry.change() as change:
-        change.refuse_waiting(device)
+    with deciding(context.obj, device, "decline") as decision:
+        decision.detail = decision.change.waiting(device).manifest
+        decision.change.refuse_waiting(device)
     typer.echo(f"what waited for {device} is gone; nothing else changed")
 
 
@@ -311,8 +314,10 @@ def _wishes(found: mud.Mud) -> None:
 
 def _offer(state: State, device: str, document: bytes, signer: Signer | None) -> None:
     dmz = state.config.dmz
-    with state.registry.change() as change:
+    with deciding(state, device, "offer") as decision:
+        change = decision.change
         outcome: Offer = change.offer(device, document, dmz.pool_ipv4, dmz.pool_ipv6, signer=signer, now=int(time.time()))
+        decision.detail = f"{sha256(document).hexdigest()} {outcome.state}"
     _say(signed_words(signer))
     match outcome.state:
         case "same":

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.words import plain
+from gateway.plain import plain
 
 __all__ = ["Json", "console", "plain", "show", "when"]
 

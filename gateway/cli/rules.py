@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import tomllib
 from itertools import islice
@@ -12,11 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from gateway import rulewriting
+from gateway.cli.deciding import noted
 from gateway.cli.output import Json, plain, show
-from gateway.cli.replay import explained, replay
 from gateway.cli.state import State
-from gateway.cli.traffic import rulings
+from gateway.giving import adds
 from gateway.ledger.reader import Reader
+from gateway.ledger.replaying import explained, replay
+from gateway.ledger.rulings import rulings
+from gateway.policy.offering import offers, place_of, told
 from gateway.policy.review import Doubt, review
 from gateway.policy.rule import GRAINS, Rule, RuleError
 from gateway.policy.wording import said
@@ -30,6 +32,9 @@ Pointer = Annotated[
     str, typer.Argument(metavar="FIELD", help="Its place, for example /payload/label; a star at the end: all below")
 ]
 Name = Annotated[str | None, typer.Option("--name", help="What the rule is called; made up from the rest where absent")]
+Vendor = Annotated[
+    str, typer.Option("--vendor", help='For all devices of this vendor, as its manifest writes it; DEVICE is "any"')
+]
 Note = Annotated[str, typer.Option("--note", help="Why, for yourself")]
 _SPANS = {"m": 60, "h": 3_600, "d": 86_400}
 
@@ -37,8 +42,15 @@ _SPANS = {"m": 60, "h": 3_600, "d": 86_400}
 @app.command("list")
 def listed(context: typer.Context, as_json: Json = False) -> None:
     """The rules on disk, in the order in which they are asked: the first that matches decides."""
-    rows = [_row(rule) for rule in read(context.obj.config.paths.rules).rules]
-    show(("name", "does", "file", "line", "note"), rows, as_json, empty="There is no rule: what the manifests declare leaves.")
+    folder = context.obj.config.paths.rules
+    rows = [_row(rule) for rule in read(folder).rules]
+    rows += [_row(rule) | {"holds": False} for rule, _ in rulewriting.off(folder)]
+    show(
+        ("name", "holds", "does", "file", "line", "note"),
+        rows,
+        as_json,
+        empty="There is no rule: what the manifests declare leaves.",
+    )
 
 
 @app.command()
@@ -91,17 +103,24 @@ def explain(
 
 
 @app.command("try")
-def tried(
+def tried(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of rules that is not in force")],
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A file of rules that is not in force")] = None,
+    name: Annotated[str, typer.Option("--rule", help="In place of a file: a rule that is switched off")] = "",
     since: Annotated[str, typer.Option("--since", help="How far back: 90m, 12h, 7d")] = "7d",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="How many messages at the most")] = 100_000,
     as_json: Json = False,
 ) -> None:
-    """What recorded messages would have been with FILE in the folder: nothing is changed, nothing is sent."""
+    """What recorded messages would have been with FILE in the folder, or the rule on: nothing is changed, nothing is sent."""
     state: State = context.obj
     folder = state.config.paths.rules
-    then = read(folder, {file.name: file.read_bytes()}).rules
+    if file is not None:
+        then = read(folder, {file.name: file.read_bytes()}).rules
+    else:
+        table = next((table for rule, table in rulewriting.off(folder) if rule.name == name), None)
+        if table is None:
+            raise typer.BadParameter("say a FILE, or with --rule one that is switched off; `mudroom rules list` shows them")
+        then = rulewriting.would(folder, table)
     began = time.time_ns() - _span(since) * 10**9
     with Reader(state.config.paths.ledger) as reader:
         records = islice(reader.to_replay(began, limit), limit)
@@ -130,18 +149,30 @@ def tried(
 
 @app.command()
 def withhold(  # noqa: PLR0917 # typer calls it by name
-    context: typer.Context, device: DeviceId, type_: TypeName, field: Pointer, name: Name = None, note: Note = ""
+    context: typer.Context,
+    device: DeviceId,
+    type_: TypeName,
+    field: Pointer,
+    name: Name = None,
+    note: Note = "",
+    vendor: Vendor = "",
 ) -> None:
     """Keep a field: it does not leave, and its vendor is told that it is withheld."""
-    _add(context, name, device, type_, field, note, do="withhold")
+    _add(context, name, device, type_, field, note, vendor, do="withhold")
 
 
 @app.command()
 def allow(  # noqa: PLR0917 # typer calls it by name
-    context: typer.Context, device: DeviceId, type_: TypeName, field: Pointer, name: Name = None, note: Note = ""
+    context: typer.Context,
+    device: DeviceId,
+    type_: TypeName,
+    field: Pointer,
+    name: Name = None,
+    note: Note = "",
+    vendor: Vendor = "",
 ) -> None:
     """Let a field leave, as an exception to the rules that stand after it."""
-    _add(context, name, device, type_, field, note, do="allow")
+    _add(context, name, device, type_, field, note, vendor, do="allow")
 
 
 @app.command()
@@ -153,13 +184,14 @@ def replace(  # noqa: PLR0917 # typer calls it by name
     value: Annotated[str, typer.Argument(metavar="VALUE", help="What leaves instead: as TOML writes it, or a plain text")],
     name: Name = None,
     note: Note = "",
+    vendor: Vendor = "",
 ) -> None:
     """Put a constant in place of a field; its vendor is told that the value is withheld."""
     try:
         constant: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         constant = value
-    _add(context, name, device, type_, field, note, do="replace", **{"with": constant})
+    _add(context, name, device, type_, field, note, vendor, do="replace", **{"with": constant})
 
 
 @app.command()
@@ -172,6 +204,7 @@ def coarsen(  # noqa: PLR0917 # typer calls it by name
     grain: Annotated[str | None, typer.Option("--grain", help="Tell a time to the minute, hour or day only")] = None,
     name: Name = None,
     note: Note = "",
+    vendor: Vendor = "",
 ) -> None:
     """Let a field leave less exactly: a number rounded, a time to the hour."""
     how: dict[str, Any] = {}
@@ -179,47 +212,92 @@ def coarsen(  # noqa: PLR0917 # typer calls it by name
         how["step"] = int(step) if step.is_integer() else step
     if grain is not None:
         how["grain"] = grain if grain in GRAINS or not grain.isdecimal() else int(grain)
-    _add(context, name, device, type_, field, note, do="coarsen", **how)
+    _add(context, name, device, type_, field, note, vendor, do="coarsen", **how)
 
 
 @app.command()
-def deny(context: typer.Context, device: DeviceId, type_: TypeName, name: Name = None, note: Note = "") -> None:
+def deny(  # noqa: PLR0917 # typer calls it by name
+    context: typer.Context, device: DeviceId, type_: TypeName, name: Name = None, note: Note = "", vendor: Vendor = ""
+) -> None:
     """Let messages of a type not leave at all; the device is told."""
-    _add(context, name, device, type_, "", note, do="deny")
+    _add(context, name, device, type_, "", note, vendor, do="deny")
 
 
 @app.command()
-def remove(context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="The rule's name")]) -> None:
-    """Take back a rule that `mudroom rules` wrote."""
-    rulewriting.remove(context.obj.config.paths.rules, name)
+def choices(context: typer.Context, device: DeviceId, type_: TypeName, field: Pointer, as_json: Json = False) -> None:
+    """What can be done with a field of a device's message, and what it will mean."""
+    home = context.obj.registry.current()
+    known = home.by_id.get(device)
+    manifest = home.manifests.get(known.manifest) if known else None
+    one = manifest.messages.get(type_) if manifest else None
+    place = place_of(one.schema, field) if one else None
+    if place is None:
+        raise typer.BadParameter(f"no manifest of {device} declares {field} in {type_}; `mudroom manifest show` tells what is")
+    rows = [{"do": str(offer.do), "how": offer.how, "means": offer.words, "vendor": told(offer.do)} for offer in offers(place)]
+    show(("do", "how", "means", "vendor"), rows, as_json)
+
+
+RuleName = Annotated[str, typer.Argument(metavar="NAME", help="The rule's name")]
+
+
+@app.command()
+def remove(context: typer.Context, name: RuleName) -> None:
+    """Take back a rule that `mudroom rules` or the pages wrote."""
+    _switch(context.obj, "remove", name)
     typer.echo(f"{name} is removed")
 
 
+@app.command()
+def off(context: typer.Context, name: RuleName) -> None:
+    """Let a rule that `mudroom rules` or the pages wrote hold no more, and keep it."""
+    _switch(context.obj, "off", name)
+    typer.echo(f"{name} is switched off")
+
+
+@app.command()
+def on(context: typer.Context, name: RuleName) -> None:
+    """Let a rule that was switched off hold again, as the newest word."""
+    _switch(context.obj, "on", name)
+    typer.echo(f"{name} holds")
+
+
+def _switch(state: State, act: str, name: str) -> None:
+    folder = state.config.paths.rules
+    noted(state, "", f"rule {act}", name, giving=rulewriting.lets(folder, act, name))
+    rulewriting.switch(folder, act, name)
+
+
 def _add(  # noqa: PLR0917 # a rule's words, in their order
-    context: typer.Context, name: str | None, device: str, type_: str, field: str, note: str, **doing: Any
+    context: typer.Context, name: str | None, device: str, type_: str, field: str, note: str, vendor: str, **doing: Any
 ) -> None:
     state: State = context.obj
     home = state.registry.current()
     if device != "any" and device not in home.by_id:
         raise typer.BadParameter(f"there is no device {device}; `mudroom devices` lists them")
-    parts = (device, type_, field.removeprefix("/payload/"), "" if doing["do"] == "withhold" else doing["do"])
-    table: dict[str, Any] = {"name": name or _name(*parts)}
-    chosen = {"note": note, "device": "" if device == "any" else device, "type": "" if type_ == "any" else type_, "field": field}
+    if vendor and device != "any":
+        raise typer.BadParameter('a rule for a vendor is for all its devices: write "any" for DEVICE')
+    folder = state.config.paths.rules
+    device, type_ = ("" if word == "any" else word for word in (device, type_))
+    suffix = "" if doing["do"] == "withhold" else doing["do"]
+    if name is None:
+        there = (*read(folder).rules, *(rule for rule, _ in rulewriting.off(folder)))
+        name = rulewriting.named(there, device=device, vendor=vendor, type=type_, field=field, suffix=suffix)
+    table: dict[str, Any] = {"name": name}
+    chosen = {"note": note, "device": device, "vendor": vendor, "type": type_, "field": field}
     table |= {word: value for word, value in chosen.items() if value} | doing
-    rule = rulewriting.add(state.config.paths.rules, table)
+    rule = next(rule for rule in rulewriting.would(folder, table) if rule.name == table["name"])
+    giving = adds(read(folder).rules, rule)
+    noted(state, device, "rule", f"{rule.name}: {said(rule)}"[:512], giving=giving)
+    rule = rulewriting.add(folder, table)
     typer.echo(f"{rule.name}: {plain(said(rule))}")
     for doubt in review(read(state.config.paths.rules).rules, declared(home)):
         if doubt.wrong or doubt.rule == rule.name:
             typer.echo(f"note: {plain(doubt.says)}")
 
 
-def _name(*parts: str) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
-    return words[:64].strip("-") or "rule"
-
-
 def _row(rule: Rule) -> dict[str, Any]:
-    return {"name": rule.name, "do": rule.do, "does": said(rule), "file": rule.file, "line": rule.line, "note": rule.note}
+    where = {"file": rule.file, "line": rule.line, "note": rule.note}
+    return {"name": rule.name, "holds": True, "do": rule.do, "does": said(rule), **where}
 
 
 def _span(text: str) -> int:

@@ -73,6 +73,40 @@ def courier(config: Config, worker: int) -> None:
     service.run("courier", lambda stop: serve(config, stop))
 
 
+def web(config: Config, worker: int) -> None:
+    """Show the owner's pages to the home network (user mudroom-web)."""
+    from gateway.web import listening, resting
+
+    sockets = resting.woken() or resting.rest(listening.listeners(config))  # that becomes a small process, which starts this anew
+    from gateway import service
+    from gateway.web.main import serve
+
+    service.run("web", lambda stop: serve(config, sockets, stop))
+
+
+def steward(config: Config, worker: int) -> None:
+    """Keep passwords and carry out what the owner decides on the pages (root)."""
+    from gateway import service
+    from gateway.network.dhcp import write_hosts
+    from gateway.steward.main import serve
+
+    service.run("steward", lambda stop: serve(config, write_hosts, stop))
+
+
+def notices(config: Config, worker: int) -> None:
+    """Once: gather what the settings want told (root, by its timer)."""
+    from gateway.cli.telling import gather
+
+    gather(config)
+
+
+def telling(config: Config, worker: int) -> None:
+    """Once: tell what was gathered (user mudroom-telling, after it)."""
+    from gateway.cli.telling import deliver
+
+    deliver(config)
+
+
 SERVICES: dict[str, Callable[[Config, int], None]] = {
     "steering": steering,
     "door": door,
@@ -81,6 +115,10 @@ SERVICES: dict[str, Callable[[Config, int], None]] = {
     "signer": signer,
     "ledger": ledger,
     "courier": courier,
+    "web": web,
+    "steward": steward,
+    "notices": notices,
+    "telling": telling,
 }
 
 

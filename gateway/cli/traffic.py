@@ -1,50 +1,67 @@
-"""`mudroom messages`, `mudroom drops` and `mudroom ledger …`: what was said, what was tried, is it whole?"""
+"""`mudroom messages` and `mudroom drops`: what was said, and what was tried."""
 
 from __future__ import annotations
 
 import json
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
+from gateway.cli.filters import (
+    DeviceOption,
+    FieldOption,
+    HostOption,
+    Limit,
+    SinceOption,
+    TextOption,
+    TypeOption,
+    UntilOption,
+    VendorOption,
+    wanted,
+)
 from gateway.cli.output import Json, console, plain, show, when
 from gateway.cli.state import State
 from gateway.ledger.reader import MessageRecord, Reader, Record
-from gateway.reasons import Reason
+from gateway.ledger.rulings import rulings
+from gateway.ledger.searching import Wanted
+from gateway.ledger.tried import Tried, tried
 from gateway.standard.claim import TYPE as CLAIM
-
-DeviceOption = Annotated[str | None, typer.Option("--device", "-d", help="Only this device (id, or MAC of an unknown one)")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="How many, newest first")]
-
-ledger_app = typer.Typer(help="Check the record.", no_args_is_help=True)
 
 
 def messages(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
     message: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show one message whole")] = None,
     device: DeviceOption = None,
+    vendor: VendorOption = None,
+    host: HostOption = None,
+    type_: TypeOption = None,
+    field: FieldOption = None,
+    text: TextOption = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
     refused: Annotated[bool, typer.Option("--refused", help="Messages that were refused instead of those that left")] = False,
     limit: Limit = 20,
     as_json: Json = False,
 ) -> None:
     """What devices said, as it left and what became of it."""
-    with _reader(context) as reader:
+    meant = wanted("refusal" if refused else "message", device, vendor, host, type_, field, text, since, until)
+    with opened(context) as reader:
         if message is not None:
             _one(reader, message, as_json)
         elif refused:
-            rows = [_refusal(record) for record in reader.refusals(limit, device=device)]
-            show(("at", "device", "type", "reason", "pointers", "detail"), rows, as_json, empty="Nothing was refused yet.")
+            nothing = _none(meant, "Nothing was refused yet.")
+            rows = [_refusal(record) for record in reader.search(meant, limit)]
+            show(("at", "device", "type", "reason", "pointers", "detail"), rows, as_json, empty=nothing)
         else:
-            rows = [_message(record) for record in reader.messages(limit, device=device)]
+            rows = [_message(reader.answered(record)) for record in reader.search(meant, limit)]
             columns = ("at", "device", "vendor", "host", "type", "state", "status", "withheld", "rules", "id")
-            show(columns, rows, as_json, empty="No message yet.")
+            show(columns, rows, as_json, empty=_none(meant, "No message yet."))
 
 
 def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = False) -> None:
     """What devices tried and could not, in words, with where they wanted to go."""
-    with _reader(context) as reader:
-        rows = _drops(reader, device)
+    with opened(context) as reader:
+        rows = [_drop(found) for found in tried(reader, device)]
     if not as_json:
         for row in rows:
             row["towards"] = ", ".join(_destination(place) for place in row["destinations"][:3])
@@ -53,30 +70,14 @@ def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = F
     show(columns, rows, as_json, empty="Nothing was dropped yet.")
 
 
-@ledger_app.command()
-def verify(context: typer.Context, as_json: Json = False) -> None:
-    """Walk the hash chain; exit code 3 where a record is missing or was changed.
-
-    Records before SINCE, MADE_ROOM of them in all, were removed to make room (ledger.bytes_most, ledger.disk_reserve).
-    """
-    with _reader(context) as reader:
-        found = reader.verify()
-    row = {
-        "records": found.records,
-        "since": found.since,
-        "made_room": found.removed,
-        "head": found.head.hex(),
-        "broken": found.broken,
-        "why": found.why,
-    }
-    show(("records", "since", "made_room", "head", "broken", "why"), [row], as_json)
-    if found.broken is not None:
-        raise typer.Exit(3)
-
-
-def _reader(context: typer.Context) -> Reader:
+def opened(context: typer.Context) -> Reader:
+    """The record, to be read."""
     state: State = context.obj
     return Reader(state.config.paths.ledger)
+
+
+def _none(meant: Wanted, otherwise: str) -> str:
+    return otherwise if meant == Wanted(meant.kind) else "Nothing that is so."
 
 
 def _one(reader: Reader, id: str, as_json: bool) -> None:
@@ -118,29 +119,6 @@ def _message(record: MessageRecord) -> dict[str, Any]:
     }
 
 
-def rulings(message: Record) -> list[dict[str, Any]]:
-    """What the owner's rules decided in a message: "rule", "do", "at" (pointers; none: the message as a whole).
-
-    A door says so, and one that was taken over may say anything: what is in no such form is one ruling that says so.
-    """
-    if not message.detail:
-        return []
-    try:
-        return [msgspec.structs.asdict(ruling) for ruling in _rulings(message.detail)]
-    except msgspec.DecodeError:
-        return [{"rule": "(unreadable)", "do": "?", "at": []}]
-
-
-class _Ruling(msgspec.Struct):
-    rule: str
-    do: str
-    at: list[str]
-    more: int = 0
-
-
-_rulings = msgspec.json.Decoder(list[_Ruling]).decode
-
-
 def _refusal(record: Record) -> dict[str, Any]:
     return {
         "at": when(record.at),
@@ -154,34 +132,13 @@ def _refusal(record: Record) -> dict[str, Any]:
     }
 
 
-def _drops(reader: Reader, device: str | None) -> list[dict[str, Any]]:
-    """One row for each device and reason. The kernel counts packets exactly and samples destinations."""
-    rows: dict[tuple[str, Reason], dict[str, Any]] = {}
-
-    def row(name: str, reason: Reason, layer: str) -> dict[str, Any]:
-        fresh = {"device": name, "reason": reason.label, "words": reason.words, "layer": layer, "count": 0, "last": 0}
-        return rows.setdefault((name, reason), fresh | {"destinations": []})
-
-    for packets in reader.counters(device):
-        if packets.reason and not packets.reason.passes:
-            row(packets.device, packets.reason, "kernel")["count"] += packets.packets
-    for attempt in reader.attempts(device, limit=100_000):
-        if attempt.reason is None:
-            continue
-        found = row(attempt.device, attempt.reason, attempt.layer)
-        if attempt.layer != "kernel":
-            found["count"] += attempt.count
-        found["last"] = max(found["last"], attempt.last)
-        place = {name: getattr(attempt, name) for name in ("protocol", "destination", "port", "count", "first", "last")}
-        found["destinations"].append(place)
-    for refused in reader.refusal_counts(device):
-        if refused.reason:
-            found = row(refused.device, refused.reason, "judge")
-            found["count"] += refused.count
-            found["last"] = max(found["last"], refused.last)
-    for found in rows.values():
-        found["destinations"].sort(key=lambda place: -place["count"])
-    return sorted(rows.values(), key=lambda found: (found["device"], -found["count"]))
+def _drop(found: Tried) -> dict[str, Any]:
+    places = [
+        {name: getattr(a, name) for name in ("protocol", "destination", "port", "count", "first", "last")} for a in found.places
+    ]
+    reason = found.reason
+    row = {"device": found.device, "reason": reason.label, "words": reason.words, "layer": found.layer}
+    return row | {"count": found.count, "last": found.last, "destinations": places}
 
 
 def _destination(place: dict[str, Any]) -> str:

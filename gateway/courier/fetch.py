@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -20,8 +21,10 @@ from gateway.http1.response import Response, ResponseParser
 from gateway.http1.violation import Limits, Violation
 from gateway.http1.writing import render_request
 from gateway.ipc.messages import Fetch, Fetched
+from gateway.policy.plan import RuledOut
 from gateway.reasons import Reason
-from gateway.registry import RegistryFile
+from gateway.registry import Device, Home, RegistryFile
+from gateway.rules import Quarantine
 from gateway.standard.manifest import MAX_DOCUMENT, MAX_URL
 from gateway.standard.mud import is_plain_url
 
@@ -42,6 +45,14 @@ class Refused(Exception):  # a verdict, not an error
     def __init__(self, reason: Reason, detail: str, status: int = 0) -> None:
         self.reason, self.detail, self.status = reason, detail[:MOST_DETAIL], status
         super().__init__(self.detail)
+
+
+def not_shut_out(quarantine: Quarantine, home: Home, device: Device) -> None:
+    """For what is asked or fetched in a device's name, though it sent nothing. Raises Refused."""
+    try:
+        quarantine.check(home, device, time.time_ns())
+    except RuledOut as out:
+        raise Refused(out.reason, out.record) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from gateway.courier.fetch import READ_BYTES, Fetcher, Refused
+from gateway.courier.fetch import READ_BYTES, Fetcher, Refused, not_shut_out
 from gateway.courier.vault import Incoming, Mismatch, Vault
 from gateway.http1.download import Download, WrongSize
 from gateway.ipc.messages import Fetch, Fetched
 from gateway.reasons import Reason
 from gateway.registry import Home
+from gateway.rules import Quarantine
 from gateway.standard.firmware import IMAGE_TYPE, Firmware
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,11 @@ KIND = "firmware"
 class Images:
     """One image at a time. ``seconds``: for the whole of one."""
 
-    def __init__(self, fetcher: Fetcher, vault: Vault, seconds: float) -> None:
+    def __init__(self, fetcher: Fetcher, vault: Vault, seconds: float, quarantine: Quarantine) -> None:
         self._fetcher = fetcher
         self._vault = vault
         self._seconds = seconds
+        self._quarantine = quarantine
         self._busy = False
         # all that waits for the disk, in order: what is dropped is dropped after its last byte was written
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="firmware")
@@ -52,6 +54,7 @@ class Images:
     async def _fetch(self, asked: Fetch) -> tuple[int, str, bytes]:
         home = self._fetcher.registry.current()  # RegistryError: unforeseen, and nothing leaves
         firmware = declared(home, asked.device, asked.url)
+        not_shut_out(self._quarantine, home, home.by_id[asked.device])
         if self._busy:
             raise Refused(Reason.FIRMWARE_RATE, "other software is being fetched; wait until it is there")
         self._busy = True

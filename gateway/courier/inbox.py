@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from gateway.courier.fetch import Fetcher, Refused
+from gateway.courier.fetch import Fetcher, Refused, not_shut_out
 from gateway.courier.job import USER_AGENT
 from gateway.courier.keys import Keys, KeyUnusable, PairKey
 from gateway.courier.verdict import NOT_NOW, retry_after
@@ -19,6 +19,7 @@ from gateway.http1.writing import render_request
 from gateway.ipc.messages import Poll, Polled, PolledEntry
 from gateway.reasons import Reason
 from gateway.registry import RegistryFile
+from gateway.rules import Quarantine
 from gateway.standard import inbox
 from gateway.standard.envelope import MEDIA_TYPE, essence
 from gateway.standard.manifest import Manifest
@@ -38,6 +39,7 @@ class Poller:
     keys: Keys
     fetcher: Fetcher
     most: int
+    quarantine: Quarantine
 
     async def poll(self, asked: Poll) -> Polled:
         """The answer for the ledger, whatever happens."""
@@ -62,6 +64,7 @@ class Poller:
         manifest = home.manifest_of(device) if device is not None else None
         if device is None or manifest is None or device.pseudonym != asked.pair or not inbox.to_device(manifest, asked.host):
             raise Refused(Reason.INBOX_WITHDRAWN, "this pair of device and vendor host has no inbox any more")
+        not_shut_out(self.quarantine, home, device)
         return manifest
 
 

@@ -40,7 +40,7 @@ from gateway.notifying import notify
 from gateway.policy.plan import RuledOut
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryError, RegistryFile
-from gateway.rules import RulesFolder
+from gateway.rules import Quarantine, RulesFolder
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 0.5
@@ -75,10 +75,11 @@ class Courier:
         )
         seconds = courier.connect_seconds + courier.answer_seconds
         self._fetcher = Fetcher(self._registry, self._resolver, self._terms.authorities, self._terms.limits, seconds)
+        quarantine = Quarantine(RulesFolder(config.paths.rules))
         vault = Vault(config.paths.firmware, courier.firmware_bytes, config.ledger.disk_reserve)
-        self._images = firmware.Images(self._fetcher, vault, courier.firmware_seconds)
+        self._images = firmware.Images(self._fetcher, vault, courier.firmware_seconds, quarantine)
         self._images.start()
-        self._poller = Poller(self._registry, self._keys, self._fetcher, courier.max_answer)
+        self._poller = Poller(self._registry, self._keys, self._fetcher, courier.max_answer, quarantine)
         self._fetching: set[asyncio.Task[None]] = set()
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._ledger: Channel | None = None

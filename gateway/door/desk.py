@@ -143,14 +143,17 @@ class Desk:
                 return self._asked(home, guest, received, done)
             return self._judged(home, guest, type_, request.body, done)
         except RuledOut as out:
-            after = (("retry-after", str(out.retry_after)),) if out.retry_after else ()
-            return self._refused(guest, type_, out.reason, out.record, body=request.body, told=out.detail, headers=after)
+            return self._ruled_out(guest, type_, out, request.body)
         except Refusal as refusal:
             return self._refused(guest, type_, refusal.reason, refusal.detail, pointers=refusal.pointers, body=request.body)
         except Exception:
             log.exception("a message of %s could not be judged", guest.device)
             detail = "the gateway failed to judge this message and dropped it"
             return self._refused(guest, type_, Reason.JUDGE_ERROR, detail, body=request.body, close=True)
+
+    def _ruled_out(self, guest: Guest, type_: str, out: RuledOut, body: bytes) -> Reply:
+        after = (("retry-after", str(out.retry_after)),) if out.retry_after else ()
+        return self._refused(guest, type_, out.reason, out.record, body=body, told=out.detail, headers=after)
 
     def violated(self, guest: Guest, violation: Violation, body: bytes = b"") -> Reply:
         """Record that a device broke the rules of HTTP; the connection ends with the Reply."""
@@ -163,20 +166,32 @@ class Desk:
         def refused(reason: Reason, detail: str) -> Reply:
             return self._refused(guest, FIRMWARE_TYPE, reason, detail, body=b"")
 
+        def welcome() -> Home | Reason:
+            now = self.welcome(guest)
+            if not isinstance(now, Reason) and guest.device in now.by_id:
+                try:
+                    self._ruling.welcome(now, now.by_id[guest.device], self._now())
+                except RuledOut as out:
+                    return out.reason
+            return now
+
         try:
             check_host(request, guest.host)
+            self._ruling.welcome(home, home.by_id[guest.device], self._now())
             return self._shelf.answer(
                 home,
                 home.by_id[guest.device],
                 guest.host,
                 request.target,
                 done,
-                welcome=lambda: self.welcome(guest),
+                welcome=welcome,
                 refused=lambda outcome: self._reply("", outcome),
                 wrong=lambda: refused(Reason.FIRMWARE_MISMATCH, "the gateway's copy has another digest than the manifest names"),
             )
         except Violation as violation:
             return self.violated(guest, violation)
+        except RuledOut as out:
+            return self._ruled_out(guest, FIRMWARE_TYPE, out, b"")
         except Refusal as refusal:
             return refused(refusal.reason, refusal.detail)
 
@@ -233,6 +248,7 @@ class Desk:
         manifest = home.manifest_of(device)
         if manifest is None:
             raise Refusal(Reason.TYPE_UNKNOWN, "this device has no approved manifest")
+        self._ruling.welcome(home, device, self._now())
 
         def told(found: bytes | Refusal) -> None:
             if isinstance(found, Refusal):

@@ -12,8 +12,8 @@ from gateway.policy.moment import Moment
 from gateway.policy.plan import RuledOut, recorded
 from gateway.policy.rule import Rule
 from gateway.reasons import Reason
-from gateway.registry import Device
-from gateway.rules import Plans, RulesFolder, local_moment
+from gateway.registry import Device, Home
+from gateway.rules import Plans, Quarantine, RulesFolder, local_moment, quarantined
 from gateway.standard.envelope import Message
 from gateway.standard.manifest import Manifest
 from gateway.standard.schema import Schema
@@ -39,22 +39,29 @@ class Ruling:
 
     def __init__(self, folder: RulesFolder) -> None:
         self._plans = Plans(folder)
+        self._quarantine = Quarantine(folder)
         self._limits = Rates()
         self._shut: dict[str, str] = {}  # device: the rule that shut it out, until the rules change
         self._shut_by: tuple[Rule, ...] = ()
 
-    def leaving(self, device: Device, manifest: Manifest, message: Message, when: int) -> Leaving:
-        """``when``: ns since the epoch, no finer than its slot where it is paced. Raises RuledOut, Refusal."""
-        plan = self._plans.plan(device, manifest, manifest.messages[message.type])
+    def welcome(self, home: Home, device: Device, when: int) -> None:
+        """Whether anything but a message may pass, to the device or from it. ``when``: ns since the epoch. Raises RuledOut."""
+        self._plans.look()
+        self._check_shut(device)
+        self._quarantine.check(home, device, when)
+
+    def _check_shut(self, device: Device) -> None:
+        """Raises RuledOut where a message of the device made a rule shut it out, and the rules are still the same."""
         if self._plans.rules is not self._shut_by:
             self._shut.clear()
             self._shut_by = self._plans.rules
         if device.id in self._shut:
-            raise RuledOut(
-                Reason.RULE_QUARANTINED,
-                "the owner's rules shut this device out; nothing of it leaves",
-                f"rule {self._shut[device.id]} shut it out; `mudroom devices quarantine {device.id}` makes it last",
-            )
+            raise quarantined(device.id, self._shut[device.id])
+
+    def leaving(self, device: Device, manifest: Manifest, message: Message, when: int) -> Leaving:
+        """``when``: ns since the epoch, no finer than its slot where it is paced. Raises RuledOut, Refusal."""
+        plan = self._plans.plan(device, manifest, manifest.messages[message.type])
+        self._check_shut(device)
         if plan is None:
             return Leaving(message, message)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import ssl
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.ipc.asking import Asks
 from gateway.ipc.messages import Signed, SignLeaf
+from gateway.keeping import load_chain
 from gateway.standard.enrolment import HOST
 
 log = logging.getLogger(__name__)
@@ -84,24 +84,9 @@ def server_context(ca: bytes, chain: bytes, key: bytes) -> ssl.SSLContext:
     context.load_verify_locations(cadata=ca.decode("ascii"))
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VerifyFlags(NO_CHECK_TIME)
     context.sni_callback = _only_ours
-    _load(context, chain, key)
+    load_chain(context, chain, key)
     return context
 
 
 def _only_ours(_connection: object, name: str | None, _context: object) -> int | None:
     return None if (name or "").lower() == HOST else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-
-
-def _load(context: ssl.SSLContext, chain: bytes, key: bytes) -> None:
-    """The ssl module reads files only: two pipes, each written and closed before it is read."""
-    readers: list[int] = []
-    try:
-        for content in (chain, key):
-            reader, writer = os.pipe()
-            readers.append(reader)
-            with os.fdopen(writer, "wb") as file:
-                file.write(content)  # some KB; a pipe holds 64
-        context.load_cert_chain(*(f"/proc/self/fd/{reader}" for reader in readers))
-    finally:
-        for reader in readers:
-            os.close(reader)

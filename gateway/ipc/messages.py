@@ -241,21 +241,24 @@ class FetchAnswer(Message, frozen=True, array_like=True):
     body: bytes
 
 
-class Told(Message, frozen=True, array_like=True):
-    """Something that the owner did and the record must show. Answered by exactly one Heard."""
+class AskErase(Message, frozen=True, array_like=True):
+    """The owner wants what a device said to be erased from the record. Answered by exactly one Erased."""
 
     ref: int
     device: str
-    what: str  # "capture" or "keys"
-    detail: str
+    before: int  # ns since the epoch; 0: all up to now
 
 
-class Heard(Message, frozen=True, array_like=True):
-    """``seq``: of the record, 0 where there is none; ``reason`` says why."""
+class Erased(Message, frozen=True, array_like=True):
+    """Everything was looked at once. ``error``: empty, or why it was not begun, or not ended."""
 
     ref: int
-    seq: int
-    reason: int
+    note: int  # the record that says so
+    erased: int
+    removed: int  # records of the chain's first version
+    waiting: int  # messages that wait for their vendor: erased once they have ended
+    scrubbed: bool  # whether the write-ahead log holds nothing of it any more; else it is emptied as soon as no reader is in it
+    error: str
 
 
 # --- the owner's command <-> doors (the command listens) ----------------------------------------------------------
@@ -272,6 +275,27 @@ class KeyLine(Message, frozen=True, array_like=True):
 
     device: str
     line: bytes
+
+
+# --- the owner's command and the steward -> ledger ------------------------------------------------------------------
+
+
+class Deed(Message, frozen=True, array_like=True):
+    """What the owner decided or took out, ``by`` whom and from where; recorded first. Answered by exactly one DeedNoted."""
+
+    ref: int
+    device: str
+    what: str  # the decision's name; "capture", "keys"
+    by: str
+    detail: str
+
+
+class DeedNoted(Message, frozen=True, array_like=True):
+    """``seq``: of the record, 0 where there is none; ``reason``: why it is not on record, -1 where it is."""
+
+    ref: int
+    seq: int
+    reason: int
 
 
 # --- door <-> signer ----------------------------------------------------------------------------------------------
@@ -321,6 +345,13 @@ class Paired(Message, frozen=True, array_like=True):
     ref: int
     chain: bytes
     error: str
+
+
+class Knocked(Message, frozen=True, array_like=True):
+    """While it waits: the device asked ``asked`` times for the gateway's proof. One that holds the code goes on at once."""
+
+    ref: int
+    asked: int
 
 
 class Recorded(Message, frozen=True, array_like=True):

@@ -1,7 +1,16 @@
 """The hash chain over the ledger's records: pure, and the same for whoever writes and whoever checks.
 
-A record's hash is SHA-256 over one MessagePack array (shortest forms, as the MessagePack specification asks) of the
-previous record's hash and every field of ``FIELDS`` in that order. The first record's previous hash is 32 zero bytes.
+Everything is hashed as one MessagePack array (shortest forms, as the MessagePack specification asks). A record's commitment is
+SHA-256 over 32 random bytes, its salt, and the array of its contents: every field of ``FIELDS`` but seq and kind, in that
+order, and the bits that it could hide. Its hash is SHA-256 over the array of 2 (the chain's version), the previous record's hash,
+seq, kind, the day of ``at`` (days since the epoch) and the commitment. The first record's previous hash is 32 zero bytes.
+
+So contents and salt can be erased and the chain still holds: what stays is a number, a kind, a day and 32 bytes that, without
+the salt, confirm no guess of what was there.
+
+Records of version 1 have no salt. Their hash is SHA-256 over the array of the previous record's hash and all of ``FIELDS``: they
+can be removed, not erased. (One array begins with 32 bytes, the other with the number 2: neither can pass for the other.)
+
 This module must never leave a stored field out of the hash.
 """
 
@@ -12,6 +21,9 @@ from hashlib import sha256
 import msgspec
 
 GENESIS = bytes(32)
+SALT_BYTES = 32
+VERSION = 2
+DAY = 86_400 * 10**9  # nanoseconds
 FIELDS = (
     "seq",  # int, from 1, without gaps
     "kind",  # text: "message", "answer" or "refusal"; "fetch", "fetched"; "inbox", "inbox-…" (mailbox.py)
@@ -37,3 +49,13 @@ _encode = msgspec.msgpack.Encoder().encode
 def link(previous: bytes, fields: Fields) -> bytes:
     """The 32-byte hash of a record whose predecessor's hash is ``previous``."""
     return sha256(_encode((previous, *fields))).digest()
+
+
+def commitment(salt: bytes, fields: Fields, bits: int) -> bytes:
+    """The 32 bytes that stand in the chain for a record's contents. ``salt``: ``SALT_BYTES``, used for this record only."""
+    return sha256(salt + _encode((*fields[2:], bits))).digest()
+
+
+def link_commitment(previous: bytes, seq: int, kind: str, at: int, committed: bytes) -> bytes:
+    """The 32-byte hash of a record, erased or not, whose commitment is ``committed``. ``at``: any time of its day."""
+    return sha256(_encode((VERSION, previous, seq, kind, at // DAY, committed))).digest()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import AskFetch, Fetch, FetchAnswer, Fetched
-from gateway.ledger.store import Note
+from gateway.ledger.batch import Note
 from gateway.reasons import Reason
 
 MOST_AT_ONCE = 8

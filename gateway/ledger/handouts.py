@@ -15,7 +15,7 @@ import msgspec
 from gateway.ipc.channel import Channel
 from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import Outcome
-from gateway.ledger.store import Note
+from gateway.ledger.batch import Note
 from gateway.reasons import Reason
 
 BEGUN, ENDED = "handout", "handed"

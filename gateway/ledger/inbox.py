@@ -1,8 +1,8 @@
 """What vendors have for devices: asked for on a schedule of its own, on record before a device can have it, kept until it has.
 
 When a vendor host is asked, and what it is told, must never follow from anything that a device did or did not do: it follows
-from the owner's registry, the clock and what that host itself answered before. So a full inbox displaces its oldest entry
-rather than keep the gateway from asking, and what a device took is told to nobody.
+from the owner's registry and rules, the clock and what that host itself answered before. So a full inbox displaces its oldest
+entry rather than keep the gateway from asking, and what a device took is told to nobody.
 
 Nothing is asked on a day whose schedule is not on disk. A question holds the pair's pseudonym, the minute and the vendor's own
 highest number on record, so that whoever reads the record knows every byte that left, though no question has a record alone.
@@ -15,7 +15,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -23,11 +23,14 @@ from typing import Any
 from gateway.ipc.channel import Channel
 from gateway.ipc.messages import AskInbox, EntryRefused, InboxAnswer, Poll, Polled
 from gateway.ledger import mailbox
+from gateway.ledger.batch import Batch
 from gateway.ledger.mailbox import Arrived, Asked, End, Forget, Place, Plan, Work
-from gateway.ledger.store import Batch, Store
+from gateway.ledger.store import Store
 from gateway.ledger.writer import Writer
+from gateway.policy.plan import RuledOut
 from gateway.reasons import Reason
 from gateway.registry import Home, RegistryError, RegistryFile
+from gateway.rules import Quarantine
 from gateway.standard.inbox import MOST_SEQ, to_device
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,7 @@ class Inbox:
         seconds: float,
         keep_seconds: float,
         answer_seconds: float,
+        quarantine: Quarantine | None = None,
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
         self._registry = registry
@@ -98,6 +102,8 @@ class Inbox:
         self._keep = int(keep_seconds * 1e9)
         self._answer_seconds = answer_seconds
         self._wall = wall
+        self._quarantine = quarantine
+        self._shut: Container[str] = ()  # devices that the owner's rules shut out as they are
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._boxes: dict[tuple[str, str], Box] = {}  # by pair and host
@@ -138,6 +144,7 @@ class Inbox:
         try:
             self._look()
             now = self._wall()
+            self._shut = self._shut_out(now)
             for box in self._boxes.values():
                 self._turn(box, now)
             self._tend()
@@ -166,6 +173,15 @@ class Inbox:
         if home is self._seen and home is not self._swept_for and not self._sweeping:
             self._sweep(home)
         self._seen = home
+
+    def _shut_out(self, now: int) -> Container[str]:
+        """By the rules, the registry and the clock, never by what a device said: its vendor notices when it is not asked."""
+        if self._quarantine is None or self._used is None:
+            return ()
+        try:
+            return self._quarantine.by_rule(self._used, now)
+        except RuledOut:  # the log has it; where nobody knows the rules, nobody is asked
+            return {device.id for device in self._used.registry.devices}
 
     def _made(self, place: Place) -> Box:
         # A phase of its own for each pair and host, the same after a restart; nothing that two vendors could compare.
@@ -197,6 +213,7 @@ class Inbox:
         out = sum(1 for other in self._boxes.values() if other.out)
         if (
             courier is None
+            or box.place.device in self._shut
             or box.out
             or due < box.rest
             or not box.plans.get(day)

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gateway import service
@@ -24,11 +24,13 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import (
+    AskErase,
     AskFetch,
     AskInbox,
     AskStatus,
     Attempt,
     Counters,
+    Deed,
     Deferred,
     Deliver,
     Delivered,
@@ -38,44 +40,43 @@ from gateway.ipc.messages import (
     Refused,
     Status,
     Submit,
-    Told,
 )
 from gateway.ledger import answers
+from gateway.ledger.batch import Answer, Deferral, Note
+from gateway.ledger.deeds import Deeds
+from gateway.ledger.expiring import Expiring
 from gateway.ledger.fetching import Fetches
 from gateway.ledger.handouts import Handouts
+from gateway.ledger.holding import Holding
 from gateway.ledger.inbox import Inbox
 from gateway.ledger.mailbox import Work
+from gateway.ledger.pending import MOST_TALLIES, Pending
 from gateway.ledger.schedule import MAX_RETRY_AFTER, WINDOW_PER_HOST, Flight, Schedule
 from gateway.ledger.space import Bounds
-from gateway.ledger.store import MOST_DELAY_MS, Answer, AttemptKey, Batch, Deferral, Note, Quotas, Store, Tally
-from gateway.ledger.telling import Tellings
+from gateway.ledger.store import Quotas, Store
+from gateway.ledger.tending import Tending
 from gateway.ledger.writer import Writer
 from gateway.notifying import notify
 from gateway.reasons import Reason
 from gateway.registry import RegistryFile
-from gateway.standard.slots import slot_start
+from gateway.rules import Quarantine, RulesFolder
 
 log = logging.getLogger(__name__)
 
-MOST_PENDING = 1024  # operations that wait for the next commit; beyond it nothing more is read from the doors
-MOST_PENDING_BYTES = 16 * 1024 * 1024
-MOST_TALLIES = 4096  # different attempts between two commits; further ones are counted without their destination
 SWEEP_SECONDS = 0.1  # how exact a message's wait is
 IDLE_SWEEP_SECONDS = 1.0  # how often the disk is tried again, attempts are written and old messages looked for
-EXPIRY_SECONDS = 30.0
 SPARE_SECONDS = 30.0  # beyond what the courier may take at the very most
-COMMIT_ALLOWANCE = 50_000_000  # ns after a slot's end: so that what came in its last moment leaves with the rest of it
 UNWRITTEN_ANSWER_SECONDS = 5.0  # a message whose answer could not be committed is sent again after this
 
 FromDoor = Submit | Refused | Attempt | Handout | HandedOut | AskInbox | EntryRefused
 FromCourier = Delivered | Deferred | Fetched | Polled
-Incoming = FromDoor | FromCourier | Counters | AskFetch | Told | AskStatus
+Incoming = FromDoor | FromCourier | Counters | AskFetch | AskErase | Deed | AskStatus
 ALLOWED: dict[str, tuple[type, ...]] = {
     "door": (Submit, Refused, Attempt, Handout, HandedOut, AskInbox, EntryRefused),
     "names": (Attempt, Counters),
     "enrolment": (Attempt,),
     "courier": (Delivered, Deferred, Fetched, Polled),
-    "root": (Submit, Refused, Attempt, Counters, AskFetch, Told, AskStatus),  # steering runs as root
+    "root": (Submit, Refused, Attempt, Counters, AskFetch, AskErase, Deed, AskStatus),  # steering runs as root
 }
 
 
@@ -86,27 +87,6 @@ class Waiter:
     channel: Channel
     ref: int
     deadline: float  # monotonic
-
-
-@dataclass(slots=True)
-class Pending:
-    """What the next commit will hold, and whom to tell."""
-
-    doors: list[Channel] = field(default_factory=list)  # beside batch.submits
-    batch: Batch = field(default_factory=Batch)
-    flights: list[tuple[Flight, Delivered]] = field(default_factory=list)  # beside batch.answers
-    size: int = 0  # bytes
-
-    @property
-    def urgent(self) -> bool:
-        """Whether somebody waits for it."""
-        batch = self.batch
-        return bool(batch.submits or batch.answers or batch.refusals or batch.notes or batch.mail)
-
-    @property
-    def full(self) -> bool:
-        """Whether the doors must wait."""
-        return len(self.doors) + len(self.batch.refusals) >= MOST_PENDING or self.size >= MOST_PENDING_BYTES
 
 
 class Ledger:
@@ -124,7 +104,8 @@ class Ledger:
         self._flight_seconds = turns * (config.courier.connect_seconds + config.courier.answer_seconds) + SPARE_SECONDS
         self._pending = Pending()
         self._fetches = Fetches()
-        self._tellings = Tellings()
+        self._tending = Tending(self._writer, store, config.ledger.keep_days, config.paths.clock_measured)
+        self._deeds = Deeds()
         self._handouts = Handouts()
         self._inbox = Inbox(
             RegistryFile(config.paths.registry),
@@ -135,6 +116,7 @@ class Ledger:
             seconds=config.courier.inbox_seconds,
             keep_seconds=config.courier.give_up_seconds,
             answer_seconds=config.courier.connect_seconds + config.courier.answer_seconds + SPARE_SECONDS,
+            quarantine=Quarantine(RulesFolder(config.paths.rules)),
         )
         self._waiters: dict[str, Waiter] = {}
         self._doors: set[Channel] = set()
@@ -144,12 +126,9 @@ class Ledger:
         self._idle.set()
         self._flush_planned = False
         self._timer: asyncio.TimerHandle | None = None
-        self._release: asyncio.TimerHandle | None = None
+        self._holding = Holding(self._schedule, self._pump)
+        self._expiring = Expiring(store, self._writer, self._schedule, config.courier.give_up_seconds, self._unreadable)
         self._over: dict[str, int] = {}  # device: the day in which its leak budget was spent
-        self._expiring: set[str] = set()
-        self._expiry_due = 0.0
-        self._began = time.monotonic()
-        self._found = store.head[0]  # the last record of earlier runs
         self._making_room = False
         self.fault = ""  # why nothing can be recorded now
         self.full = False  # nothing can be removed to make room
@@ -159,19 +138,21 @@ class Ledger:
         """Begin with the messages that an earlier run left: number by host, and those that a rule holds (``Store.delayed``)."""
         for host, number in hosts.items():
             self._schedule.queued(host, number)
-        self._hold_delayed(delayed)
+        self._holding.found(delayed)
         self._writer.start()
         self._inbox.start()
+        self._tending.tend()
         self._arm(IDLE_SWEEP_SECONDS)
 
     async def stop(self) -> None:
         """Commit what came, tell who waits, end."""
         self._inbox.stop()
+        self._tending.stop()
         self._flush()
         await self._idle.wait()
-        for timer in (self._timer, self._release):
-            if timer is not None:
-                timer.cancel()
+        self._holding.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         for id in list(self._waiters):
             self._accept(id)
         await self._writer.stop()
@@ -202,7 +183,8 @@ class Ledger:
     def _lost(self, channel: Channel) -> None:
         self._doors.discard(channel)
         self._fetches.gone(channel)
-        self._tellings.gone(channel)
+        self._tending.gone(channel)
+        self._deeds.gone(channel)
         self._handouts.gone(channel)
         if channel is self._courier:
             log.warning("the courier is gone; messages wait on disk")
@@ -218,7 +200,7 @@ class Ledger:
             if flight is None or not flight.answered:
                 self._accept(id)
 
-    def _receive(self, channel: Channel, message: Any) -> None:
+    def _receive(self, channel: Channel, message: Any) -> None:  # a case for each message
         role = self._roles.get(channel.uid, "")
         if not isinstance(message, ALLOWED.get(role, ())):
             log.error("uid %d (%s) sent a %s, which is not for it; cut off", channel.uid, role, type(message).__name__)
@@ -230,30 +212,29 @@ class Ledger:
                 log.error("uid %d (%s) sent a message that says nothing of its slot; cut off", channel.uid, role)
                 channel.close()
             case Submit():
-                pending.doors.append(channel)
-                pending.batch.submits.append(message)
-                pending.size += len(message.original) + len(message.outgoing)
+                pending.submit(channel, message)
                 self._wake()
             case Delivered():
                 if channel is self._courier:
                     self._delivered(message)
             case Refused():
-                pending.batch.refusals.append(message)
-                pending.size += len(message.original)
+                pending.refuse(message)
                 self._wake()
             case Attempt():
                 key = (message.device, message.reason, message.protocol, message.destination, message.port, message.layer)
-                self._tally(key, message.count, message.first, message.last)
+                pending.tally(key, message.count, message.first, message.last)
             case Counters():
                 for device, reason, packets, size in message.rows:
-                    self._add(device, reason, packets, size)
+                    pending.add(device, reason, packets, size)
             case Deferred():
                 if channel is self._courier:
                     self._deferred(message)
             case AskFetch():
                 self._note(self._fetches.ask(channel, message))
-            case Told():
-                self._note(self._tellings.hear(channel, message))
+            case AskErase():
+                self._note(self._tending.ask(channel, message))
+            case Deed():
+                self._note(self._deeds.ask(channel, message))
             case Fetched():
                 if channel is self._courier:
                     self._note(self._fetches.came(message))
@@ -274,35 +255,12 @@ class Ledger:
 
     def _note(self, note: Note | None) -> None:
         if note is not None:
-            self._pending.batch.notes.append(note)
-            self._pending.size += len(note.original) + len(note.outgoing)
+            self._pending.note(note)
             self._wake()
 
     def _mail(self, work: Work) -> None:
-        self._pending.batch.mail.append(work)
-        self._pending.size += work.cost
+        self._pending.mail(work)
         self._wake()
-
-    def _tally(self, key: AttemptKey, count: int, first: int, last: int) -> None:
-        tallies = self._pending.batch.attempts
-        if key not in tallies and len(tallies) >= MOST_TALLIES:
-            device, reason, protocol, _, _, layer = key
-            key = (device, reason, protocol, "(more)", 0, layer)
-            if key not in tallies and len(tallies) >= 2 * MOST_TALLIES:
-                key = ("(more)", reason, protocol, "(more)", 0, layer)
-        found = tallies.get(key)
-        if found is None:
-            tallies[key] = Tally(count, first, last)
-        else:
-            found.count += count
-            found.first, found.last = min(found.first, first), max(found.last, last)
-
-    def _add(self, device: str, reason: int, packets: int, size: int) -> None:
-        sums = self._pending.batch.counters
-        if (device, reason) not in sums and len(sums) >= MOST_TALLIES:
-            device = "(more)"
-        before = sums.get((device, reason), (0, 0))
-        sums[device, reason] = (before[0] + packets, before[1] + size)
 
     # --- the disk ---
 
@@ -338,9 +296,11 @@ class Ledger:
             if batch.submits:
                 self._say_full(Reason.RECORD_FULL in result)
             self._make_room()
+            self._tending.tend(busy=bool(batch.submits))
             for note in batch.notes:
                 self._fetches.recorded(note, self._courier)
-                self._tellings.recorded(note)
+                self._tending.recorded(note)
+                self._deeds.recorded(note)
                 self._handouts.recorded(note)
             for work in batch.mail:
                 self._inbox.recorded(work)
@@ -368,7 +328,7 @@ class Ledger:
         schedule = self._schedule
         schedule.queued(submit.host)
         if submit.paced or submit.delay_ms:
-            self._hold(submit, seq, now)
+            self._holding.hold(submit, seq, now)
         courier = self._courier
         if courier is None or submit.wait_ms <= 0 or schedule.backing_off(submit.host):
             channel.send(answers.accepted(submit.ref, submit.id))
@@ -378,45 +338,6 @@ class Ledger:
         if courier is not None and not courier.congested and schedule.goes_straight(submit.host, submit.id):
             schedule.sent(Flight(seq, submit.id, submit.device, submit.vendor, submit.host, submit.type, now))
             courier.send(Deliver(submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.outgoing))
-
-    def _hold(self, submit: Submit, seq: int, now: float) -> None:
-        """It leaves at the end of the slot in which it came: when in the slot that was, nobody outside can tell.
-
-        Where a rule delays it, so much later.
-        """
-        most = submit.slot_ms * 1_000_000 + COMMIT_ALLOWANCE if submit.paced else 0
-        start = slot_start(submit.received, submit.slot_ms) if submit.paced else submit.received
-        most += submit.delay_ms * 1_000_000
-        wait = min(max(start + most - time.time_ns(), 0), most) / 1e9
-        self._schedule.hold(submit.host, seq, now + wait)
-        self._arm_release()
-
-    def _hold_delayed(self, delayed: Iterable[tuple[str, int, int]]) -> None:
-        """What an earlier run, or a commit whose end is not known, left on disk for later."""
-        now, wall = time.monotonic(), time.time_ns()
-        for host, seq, until in delayed:
-            wait = min(max(until + COMMIT_ALLOWANCE - wall, 0) / 1e9, MOST_DELAY_MS / 1000)
-            found = self._schedule.hosts.get(host)
-            if found is not None and seq not in found.held and seq not in found.flying:
-                self._schedule.hold(host, seq, now + wait)
-        self._arm_release()
-
-    def _arm_release(self) -> None:
-        """A timer of its own, exact to the loop's clock: the sweep's steps begin when a device sends."""
-        due = self._schedule.next_release()
-        if due is None or (self._release is not None and self._release.when() <= due):
-            return
-        if self._release is not None:
-            self._release.cancel()
-        self._release = self._loop.call_later(max(due - time.monotonic(), 0), self._released)
-
-    def _released(self) -> None:
-        self._release = None
-        now = time.monotonic()
-        # also where no courier is there to take it: else this would come back at once, for ever
-        self._schedule.release(now)
-        self._pump(now)
-        self._arm_release()
 
     def _say_over(self, submit: Submit) -> None:
         day = self._store.day
@@ -435,7 +356,8 @@ class Ledger:
             channel.send(answers.refused(submit.ref, Reason.LEDGER_UNAVAILABLE))
         for note in pending.batch.notes:
             self._fetches.not_recorded(note)
-            self._tellings.not_recorded(note)
+            self._tending.not_recorded(note)
+            self._deeds.not_recorded(note)
             self._handouts.not_recorded(note)
         for work in pending.batch.mail:
             work.kept = False
@@ -445,15 +367,7 @@ class Ledger:
             if self._schedule.flights.get(flight.id) is flight:
                 self._schedule.returned(flight, now, UNWRITTEN_ANSWER_SECONDS)
             self._accept(flight.id)  # the message itself is on disk
-        # Refusals shrink to counts, counts wait: both stay bounded however long the disk is away.
-        for refused in pending.batch.refusals:
-            self._tally(
-                (refused.device, refused.reason, "message", refused.host, 443, "ledger"), 1, refused.received, refused.received
-            )
-        for key, tally in pending.batch.attempts.items():
-            self._tally(key, tally.count, tally.first, tally.last)
-        for (device, reason), (packets, size) in pending.batch.counters.items():
-            self._add(device, reason, packets, size)
+        self._pending.keep_counts(pending.batch)
 
     def _say_full(self, full: bool) -> None:
         if full != self.full:
@@ -491,13 +405,16 @@ class Ledger:
 
     def _recounted(self, result: Any) -> None:
         if isinstance(result, Exception):
-            self.fault = str(result)
-            log.critical("the ledger cannot be read: %s", result)
+            self._unreadable(result)
             return
         hosts, delayed = result
         self._schedule.recount(hosts)
-        self._hold_delayed(delayed)
+        self._holding.found(delayed)
         self._pump()
+
+    def _unreadable(self, error: Exception) -> None:
+        self.fault = str(error)
+        log.critical("the ledger cannot be read: %s", error)
 
     # --- the courier ---
 
@@ -554,8 +471,7 @@ class Ledger:
         host = self._schedule.hosts[name]
         host.loading = False
         if isinstance(result, Exception):
-            self.fault = str(result)
-            log.critical("the ledger cannot be read: %s", result)
+            self._unreadable(result)
             return
         if self._courier is None:
             return
@@ -587,12 +503,12 @@ class Ledger:
         self._call_back_lost_flights(now)
         if self.full:
             self._make_room()
+        if not self.fault:
+            self._tending.tend()
         batch = self._pending.batch
         if not self._writing and (self.fault or batch.attempts or batch.counters or batch.deferrals):
             self._flush()
-        if now >= self._expiry_due:
-            self._expiry_due = now + min(EXPIRY_SECONDS, self._config.courier.give_up_seconds / 2)
-            self._look_for_expired()
+        self._expiring.look(now)
         self._pump(now)
         due = self._schedule.due(now) if self._courier is not None else None
         quiet = IDLE_SWEEP_SECONDS if due is None else min(max(due, SWEEP_SECONDS), IDLE_SWEEP_SECONDS)
@@ -610,43 +526,6 @@ class Ledger:
         if waiter is not None:
             waiter.channel.send(answers.accepted(waiter.ref, id))
 
-    def _look_for_expired(self) -> None:
-        """Give up what is too old, but only for hosts whose last try failed: after a long rest all get a try first."""
-        patience = self._config.courier.give_up_seconds
-        before = time.time_ns() - patience * 10**9
-        # What came in this run is no older than the run, whatever a clock that was set meanwhile makes of it.
-        newest = self._found if time.monotonic() - self._began < patience else None
-        for name, host in self._schedule.hosts.items():
-            if host.failures and not host.loading and name not in self._expiring:
-                self._expiring.add(name)
-                skip = set(host.flying)
-                self._writer.run(
-                    lambda name=name, skip=skip: self._give_up(name, skip, before, newest),  # type: ignore[misc]
-                    lambda result, name=name: self._given_up(name, result),  # type: ignore[misc]
-                )
-
-    def _give_up(self, host: str, skip: set[int], before: int, newest: int | None) -> list[int]:
-        """In the writer's thread: record the end of each message that is too old; returns their seqs."""
-        late = [found for found in self._store.overdue(host, skip, before) if newest is None or found.seq <= newest]
-        detail = Reason.EXPIRED.words
-        ends = [Answer(m.seq, m.id, m.device, m.vendor, m.host, m.type, 0, Reason.EXPIRED.code, detail, b"", b"") for m in late]
-        if ends:
-            self._store.commit(Batch(answers=ends))
-        return [message.seq for message in late]
-
-    def _given_up(self, host: str, result: Any) -> None:
-        self._expiring.discard(host)
-        if isinstance(result, Exception):
-            self.fault = str(result)
-            log.critical("old messages could not be given up: %s", result)
-            return
-        for seq in result:
-            self._schedule.expired(host, seq)
-        if result:
-            log.warning("%s: gave up %d messages that nobody took", host, len(result))
-        if len(result) >= 256:
-            self._expiry_due = 0.0
-
     # --- for people ---
 
     def status(self) -> Status:
@@ -658,16 +537,20 @@ class Ledger:
         facts["removed to make room"] = str(self._store.removed)
         facts["waiting"] = str(sum(host.queued for host in schedule.hosts.values()))
         facts["at the courier"] = str(len(schedule.flights))
+        facts |= self._tending.facts()
         if over := sorted(device for device, day in self._over.items() if day == self._store.day):
             facts["leak budget spent"] = ", ".join(over[:16]) + (", …" if len(over) > 16 else "")
+        seq, digest = self._store.head
+        facts["head"] = f"{seq} {digest.hex()}"
         facts |= {name: str(number) for name, number in self._inbox.counts.items()}
         facts["courier"] = "connected" if self._courier is not None else "absent"
         facts["hosts in back-off"] = ", ".join(sorted(name for name, host in schedule.hosts.items() if host.failures)) or "none"
-        if self.fault:
-            facts["fault"] = self.fault
+        fault = self.fault or self._store.damaged
+        if fault:
+            facts["fault"] = fault
         elif self.full:
             facts["fault"] = "the record is full of messages that wait for their vendors; new ones are refused"
-        return Status("ledger", not self.fault and not self.full, facts)
+        return Status("ledger", not fault and not self.full, facts)
 
 
 def roles() -> dict[int, str]:
@@ -688,10 +571,11 @@ async def serve(config: Config, stop: asyncio.Event, known: Callable[[], dict[in
         path = config.paths.socket("ledger")
         path.parent.mkdir(parents=True, exist_ok=True)
         server = await ipc.serve(path, ledger.channel, uids)
-        log.info("recording to %s, last record %d", store.path, store.head[0])
+        log.info("recording to %s, last record %d, hash %s", store.path, store.head[0], store.head[1].hex())
         service.ready("recording")
         await stop.wait()
         server.close()
         await ledger.stop()
+        log.info("ends with record %d, hash %s", store.head[0], store.head[1].hex())  # the journal is not the ledger's to rewrite
     finally:
         store.close()

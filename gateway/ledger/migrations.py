@@ -1,13 +1,15 @@
 """The shape of the ledger's file, as named steps that are applied once each, in order.
 
 A step is never changed after a release: add a new one. This module must never drop or rewrite a record.
-Records go only to make room, and only as space.py removes them: what went is noted first.
+Records go only to make room, of age, or because their owner erased them: what went is noted first (space.py, erasing.py).
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
+
+from gateway.ledger.grown import GROWN
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -101,6 +103,7 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 BEGIN SELECT RAISE(ABORT, 'a record of what waits for its device is never deleted'); END""",
         ),
     ),
+    *GROWN,
 )
 
 

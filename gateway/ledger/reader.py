@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 import msgspec
 
-from gateway.ledger.chain import FIELDS, GENESIS, link
+from gateway.ledger import verifying
+from gateway.ledger.chain import GENESIS
 from gateway.ledger.leaks import COLUMNS, Spent, total
+from gateway.ledger.searching import Search, Wanted
+from gateway.ledger.verifying import Verification
 from gateway.reasons import Reason
 from gateway.standard.bits import whole
 from gateway.standard.slots import presence
@@ -25,6 +29,10 @@ from gateway.standard.slots import presence
 
 class LedgerError(OSError):
     """The ledger's file cannot be read. Says why and what to do."""
+
+
+class Stopped(Exception):
+    """The walk was no longer wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class Record:
     detail: str
     pointers: tuple[str, ...]
     hash: bytes
+    bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class MessageRecord:
     def state(self) -> str:
         """ "waiting", "delivered", or the label of the reason why it was not taken."""
         if self.answer is None:
-            return "waiting"
+            return "waiting" if self.message.id else "erased"
         return self.answer.reason.label if self.answer.reason else "delivered"
 
 
@@ -170,31 +179,25 @@ class LeakDay:
         return total({self.type: self.spent})
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """``records``: how many links hold; ``broken``: the first seq that does not, and ``why``; None where all hold.
-
-    ``since``: the oldest record from which on none is missing but ``removed`` ones, which made room.
-    """
-
-    records: int
-    head: bytes
-    broken: int | None
-    why: str
-    since: int = 1
-    removed: int = 0
-
+PAGE = 256  # records read at once
 
 # The columns are a constant of ours; every value is bound.
-_COLUMNS = "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash"
+MOST_REFUSAL = 16_384  # bytes of a judged refusal, which has no more
+_COLUMNS = (
+    "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash, bits"
+)
 _NEWEST = f"SELECT {_COLUMNS} FROM records WHERE kind = ?1 AND (?2 IS NULL OR device = ?2) ORDER BY seq DESC LIMIT ?3"  # noqa: S608
 _BY_ID = f"SELECT {_COLUMNS} FROM records WHERE id = ?1 AND kind = ?2 AND id <> ''"  # noqa: S608  # the words of the index
+_DECLINED = (
+    f"SELECT {_COLUMNS.replace('original, outgoing', f"x'', substr(outgoing, 1, {MOST_REFUSAL})")} FROM records"  # noqa: S608
+    " WHERE seq IN (SELECT seq FROM records WHERE kind = 'answer' ORDER BY seq DESC LIMIT ?1) AND reason IN (?2, ?3)"
+    " ORDER BY seq DESC"
+)
 _AFTER = f"SELECT {_COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
 _RULED = (
-    f"SELECT {_COLUMNS} FROM records WHERE seq < ? AND (kind = 'message' OR kind = 'refusal' AND reason BETWEEN 180 AND 185)"  # noqa: S608
-    " ORDER BY seq DESC LIMIT ?"
+    f"SELECT {_COLUMNS} FROM records WHERE seq < ? AND device <> ''"  # noqa: S608  # else it is erased
+    " AND (kind = 'message' OR kind = 'refusal' AND reason BETWEEN 180 AND 185) ORDER BY seq DESC LIMIT ?"
 )
-_CHAIN = f"SELECT {', '.join(FIELDS)}, previous, hash FROM records WHERE seq > ? ORDER BY seq LIMIT 1000"  # noqa: S608
 
 
 class Reader:
@@ -207,7 +210,8 @@ class Reader:
         with self._errors():
             self._database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
             try:
-                self._database.execute("PRAGMA query_only = ON")
+                for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+                    self._database.execute(f"PRAGMA {pragma}")
                 self._database.execute("SELECT seq FROM records LIMIT 1").fetchone()
             except sqlite3.Error:
                 self._database.close()
@@ -225,7 +229,59 @@ class Reader:
 
     def messages(self, limit: int = 100, *, device: str | None = None) -> list[MessageRecord]:
         """The newest messages with their answers."""
-        return [self._answered(_record(row)) for row in self._all(_NEWEST, "message", device, limit)]
+        return [self._answered(record) for record in self.search(Wanted("message", device), limit)]
+
+    def search(self, wanted: Wanted, limit: int = 100) -> list[Record]:
+        """The newest records that are meant."""
+        found: list[Record] = []
+        with self._errors():
+            for page in self._pages(Search(wanted, _COLUMNS), limit):
+                found += page
+                if len(found) >= limit:
+                    break
+        return found[:limit]
+
+    def page(self, wanted: Wanted, edge: int, limit: int, *, oldest_first: bool = False) -> tuple[list[Record], int | None]:
+        """One bounded look beyond seq ``edge``: what was found, and the next edge, None at the end."""
+        with self._errors():
+            found = Search(wanted, _COLUMNS, oldest_first=oldest_first).page(self._database, edge, limit)
+        return [_record(row) for row in found.rows], found.edge
+
+    def glance(self, wanted: Wanted, limit: int, at_once: int) -> Iterator[Record | None]:
+        """The newest records that are meant, read ``at_once`` at a time; a None at the end says that there may be more.
+
+        It ends after ``limit`` records, or where ten thousand in a row that might have been meant held fewer than ``at_once``.
+        """
+        search = Search(wanted, _COLUMNS)
+        edge: int | None = search.start
+        left = limit
+        with self._errors():
+            while edge is not None and left > 0:
+                asked = min(at_once, left)
+                page = search.page(self._database, edge, asked)
+                yield from map(_record, page.rows)
+                edge, left = page.edge, left - len(page.rows)
+                if len(page.rows) < asked:
+                    break
+        if edge is not None:
+            yield None
+
+    def walk(self, wanted: Wanted) -> Iterator[Record]:
+        """All records that are meant, oldest first, some at a time: what is read in between may make room meanwhile."""
+        with self._errors():
+            for page in self._pages(Search(wanted, _COLUMNS, oldest_first=True), PAGE):
+                yield from page
+
+    def _pages(self, search: Search, limit: int) -> Iterator[list[Record]]:
+        edge: int | None = search.start
+        while edge is not None:
+            page = search.page(self._database, edge, limit)
+            yield [_record(row) for row in page.rows]
+            edge = page.edge
+
+    def answered(self, message: Record) -> MessageRecord:
+        """A message with its answer."""
+        return self._answered(message)
 
     def message(self, id: str) -> MessageRecord | None:
         """The message with this id; None where there is none."""
@@ -255,7 +311,7 @@ class Reader:
 
     def refusals(self, limit: int = 100, *, device: str | None = None) -> list[Record]:
         """The newest refused messages that were kept whole; further ones are counted in ``attempts``."""
-        return [_record(row) for row in self._all(_NEWEST, "refusal", device, limit)]
+        return self.search(Wanted("refusal", device), limit)
 
     def fetches(self, limit: int = 100, *, device: str | None = None) -> list[tuple[Record, Record | None]]:
         """The newest looks at vendors' manifests and software, each with what came of it; None where that is not on record."""
@@ -274,16 +330,8 @@ class Reader:
         return found
 
     def declined(self, limit: int = 1000) -> list[Record]:
-        """The newest messages' ends that say that a vendor refused."""
-        return [
-            record
-            for row in self._all(_NEWEST, "answer", None, limit)
-            if (record := _record(row)).reason in {Reason.VENDOR_REFUSED, Reason.VENDOR_ANSWER}
-        ]
-
-    def told(self, limit: int = 100) -> list[Record]:
-        """What the owner did that had to be on record first, newest first."""
-        return [_record(row) for row in self._all(_NEWEST, "owner", None, limit)]
+        """Those of the newest messages' ends that say that a vendor refused; without its own bytes, which may be long."""
+        return [_record(row) for row in self._all(_DECLINED, limit, Reason.VENDOR_REFUSED.code, Reason.VENDOR_ANSWER.code)]
 
     def inbox(self, limit: int = 100, *, device: str | None = None) -> list[InboxRecord]:
         """The newest of what vendors sent to devices, and what became of it."""
@@ -350,54 +398,43 @@ class Reader:
         rows = self._all("SELECT seq, id, device, host, at, tries, next_at, reason FROM outbox ORDER BY seq LIMIT ?", limit)
         return [Queued(*(*row[:-1], _reason(row[-1]))) for row in rows]
 
+    def deeds(self, limit: int = 100, *, device: str | None = None) -> list[Record]:
+        """What the owner decided or took out: ``type`` is what, ``host`` by whom."""
+        return [_record(row) for row in self._all(_NEWEST, "deed", device, limit)]
+
+    def version(self) -> int:
+        """A number that another process's commit changes, for as long as this is open (SQLite, PRAGMA data_version)."""
+        rows = self._all("PRAGMA data_version")
+        return int(rows[0][0])
+
     def head(self) -> tuple[int, bytes]:
         """The last record's seq and hash; keep it elsewhere to notice a ledger that was cut short."""
         rows = self._all("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1")
         return (rows[0][0], rows[0][1]) if rows else (0, GENESIS)
 
-    def verify(self, newest: int | None = None) -> Verification:
-        """Walk the chain, all of it or its ``newest`` records. Raises LedgerError.
+    def verify(
+        self, newest: int | None = None, anchors: Mapping[int, bytes] | None = None, stop: Event | None = None
+    ) -> Verification:
+        """Walk the chain, all of it or its ``newest`` records. Raises LedgerError, and Stopped once ``stop`` is set.
 
-        A cut-off end cannot be seen here: compare ``head`` with one noted earlier.
+        A cut-off end cannot be seen but by ``anchors``: heads that were kept elsewhere, hash by seq.
         """
-        previous, seq, held, gone, since = GENESIS, 0, 0, 0, 1
-        if newest is not None:
-            for start, told in self._all(
-                "SELECT seq, previous FROM (SELECT seq, previous FROM records ORDER BY seq DESC LIMIT ?) ORDER BY seq LIMIT 1",
-                newest,
-            ):
-                previous, seq, since = told, start - 1, start
-        # in pieces: one long read would keep the ledger from shortening its write-ahead log
-        while rows := self._all(_CHAIN, seq):
-            for number, *fields, told, digest in rows:
-                if number != seq + 1:
-                    removed = self._removed(seq + 1)
-                    if removed is None:
-                        return Verification(held, previous, seq + 1, f"record {seq + 1} is missing", since, gone)
-                    gone += removed[0] - seq
-                    since = removed[0] + 1 if not held else since
-                    seq, previous = removed
-                    break  # what made room meanwhile may reach beyond the rows at hand: read on from there
-                if told != previous:
-                    return Verification(held, previous, number, "it does not follow the record before it", since, gone)
-                if link(previous, (number, *fields)) != digest:
-                    return Verification(held, previous, number, "its content is not what was recorded", since, gone)
-                previous, seq, held = digest, number, held + 1
-        return Verification(held, previous, None, "", since, gone)
 
-    def _removed(self, seq: int) -> tuple[int, bytes] | None:
-        """The end of the run of removed records in which ``seq`` lies, and its hash."""
-        if not self._has("removed"):
-            return None  # written by a version that removed nothing
-        rows = self._all(
-            'SELECT "last", hash FROM removed WHERE "first" <= ? AND "last" >= ? ORDER BY "first" DESC LIMIT 1', seq, seq
-        )
-        return (rows[0][0], rows[0][1]) if rows else None
+        def read(statement: str, *values: Any) -> list[Any]:
+            if stop is not None and stop.is_set():
+                raise Stopped
+            return self._all(statement, *values)
+
+        return verifying.verify(read, newest, anchors)
 
     def oldest(self) -> int:
         """When the oldest record that is still there was made (nanoseconds since the epoch); 0 where there is none."""
         rows = self._all("SELECT at FROM records ORDER BY seq LIMIT 1")
         return rows[0][0] if rows else 0
+
+    def rows(self, statement: str, *values: Any) -> list[Any]:
+        """For this room's own statements; every value is bound."""
+        return self._all(statement, *values)
 
     def _has(self, table: str) -> bool:
         return bool(self._all("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table))
@@ -411,6 +448,10 @@ class Reader:
         try:
             yield
         except sqlite3.Error as error:
+            if type(error) is sqlite3.DatabaseError:
+                raise LedgerError(
+                    f"{self.path}: {error}: the file is damaged; `mudroom ledger verify` says from where"
+                ) from error
             raise LedgerError(f"{self.path}: {error}; it is readable by root and the ledger's own user") from error
 
 
@@ -422,6 +463,6 @@ def _reason(code: int) -> Reason | None:
 
 
 def _record(row: Any) -> Record:
-    code, detail, pointers, digest = row[12:]
+    code, detail, pointers, digest, bits = row[12:]
     pointed = tuple(msgspec.json.decode(pointers)) if pointers else ()
-    return Record(*(*row[:12], _reason(code), detail, pointed, digest))
+    return Record(*(*row[:12], _reason(code), detail, pointed, digest, bits))

@@ -13,7 +13,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 
-RECORD_BYTES = 700  # of a record beside its bodies: fields, hashes, indexes, outbox row
+RECORD_BYTES = 900  # of a record beside its bodies: fields, hashes, salt, indexes, outbox row
 PAGE_BYTES = 4096
 SMALL = 3000  # bodies that stay in the row's own page
 LEAST_MARK = 512 * 1024
@@ -50,11 +50,13 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One step's work: the last seq that was ``looked`` at, how many records went, and when the last of them was made."""
+    """One step's work: the last seq that was ``looked`` at, how many records went, when the last of them was made, and which
+    ``runs`` of seqs went (first and last)."""
 
     looked: int
     records: int
     at: int
+    runs: tuple[tuple[int, int], ...] = ()
 
 
 def cost(body: int) -> int:
@@ -82,20 +84,25 @@ def remove(database: sqlite3.Connection, after: int, head: int) -> Removal:
         " WHERE seq > ? AND seq < ? ORDER BY seq LIMIT ?",
         (after, head, RECORDS_AT_ONCE),
     ).fetchall()
-    runs: list[list[int | bytes]] = []  # first, last, hash of the last
+    runs: list[tuple[int, int, bytes]] = []  # first, last, hash of the last
     count, at = 0, 0
     for seq, digest, made, waits in rows:
         if waits:
             continue
         if runs and runs[-1][1] == seq - 1:
-            runs[-1][1:] = [seq, digest]
+            runs[-1] = (runs[-1][0], seq, digest)
         else:
-            runs.append([seq, seq, digest])
+            runs.append((seq, seq, digest))
         count, at = count + 1, made
     for first, last, digest in runs:
-        _note(database, first, last, digest)
-        database.execute("DELETE FROM records WHERE seq BETWEEN ? AND ?", (first, last))
-    return Removal(rows[-1][0] if rows else head, count, at)
+        take(database, first, last, digest)
+    return Removal(rows[-1][0] if rows else head, count, at, tuple((first, last) for first, last, _ in runs))
+
+
+def take(database: sqlite3.Connection, first: object, last: object, digest: object) -> None:
+    """Remove a run of finished records, the last one's hash noted first. The file's triggers refuse what must stay."""
+    _note(database, first, last, digest)
+    database.execute("DELETE FROM records WHERE seq BETWEEN ? AND ?", (first, last))
 
 
 def _note(database: sqlite3.Connection, first: object, last: object, digest: object) -> None:

@@ -17,34 +17,34 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from gateway.ipc.messages import Refused, Submit
-from gateway.ledger import leaks, mailbox, space
-from gateway.ledger.chain import GENESIS, Fields, link
+from gateway.ledger import attempts, erasing, index, leaks, mailbox, space
+from gateway.ledger.batch import Answer, AttemptKey, Batch, Note, Tally, Waiting, cost, count, singly, size, submit_size
+from gateway.ledger.chain import FIELDS, GENESIS, SALT_BYTES, Fields, commitment, link_commitment
 from gateway.ledger.migrations import migrate
 from gateway.reasons import Reason
 
-MORE = "(more)"  # where further destinations and devices are counted together
-ROWS_PER_DEVICE = 500  # attempts told apart for one device
-DEVICES = 1024  # devices told apart in attempts and counters: a device that changes its MAC fills nothing
 DAYS_KEPT = 62  # of the quotas' sums
 LOAD_BYTES = 4 * 1024 * 1024  # message bodies read back at once
 MOST_RULES = 65_536  # characters of what the owner's rules decided in one message
 MOST_DELAY_MS = 86_400_000  # gateway.policy.rule.MAX_DELAY
 ATTEMPTS_KEPT = 10_000  # rows of attempts that no want of room takes before their time
 LOOK_SECONDS = 1.0  # how old the knowledge of the disk's free space may be
+BUSY_MS = 5000  # how long somebody else may hold the file
 UNBOUNDED = space.Bounds(2**62, 0)
 _DAY = 86_400 * 10**9
 _MAX_INT = 2**63 - 1  # SQLite's integers
 
-_RECORD = "INSERT INTO records VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-
-AttemptKey = tuple[str, int, str, str, int, str]  # device, reason, protocol, destination, port, layer
+_RECORD = (
+    f"INSERT INTO records ({', '.join(FIELDS)}, previous, hash, salt, commitment, bits)"  # noqa: S608
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
 
 
 class StoreError(OSError):
@@ -59,87 +59,6 @@ class Quotas:
     bytes_per_day: int
     refusals_per_day: int
     queue_per_device: int
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The end of one message's way, to be recorded: the vendor's answer, or why there will be none."""
-
-    seq: int  # the message's
-    id: str
-    device: str
-    vendor: str
-    host: str
-    type: str
-    status: int
-    reason: int
-    detail: str
-    original: bytes
-    outgoing: bytes
-    bits: int = 0  # what it could carry to the device
-
-
-@dataclass(slots=True)
-class Note:
-    """Something else for the record, that no device's quota counts. ``seq``: given by the commit; 0 where there was no room."""
-
-    kind: str
-    id: str
-    device: str
-    host: str
-    type: str
-    original: bytes = b""
-    outgoing: bytes = b""
-    status: int = 0
-    reason: int = -1
-    detail: str = ""
-    seq: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Deferral:
-    """A try that failed. ``next_at``: nanoseconds since the epoch, for the owner's eyes only."""
-
-    host: str
-    seq: int
-    reason: int
-    next_at: int
-
-
-@dataclass(slots=True)
-class Tally:
-    """How often something was tried, and when first and last (nanoseconds since the epoch)."""
-
-    count: int
-    first: int
-    last: int
-
-
-@dataclass(slots=True)
-class Batch:
-    """What goes into one transaction."""
-
-    submits: list[Submit] = field(default_factory=list)
-    refusals: list[Refused] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    deferrals: list[Deferral] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    mail: list[mailbox.Work] = field(default_factory=list)
-    attempts: dict[AttemptKey, Tally] = field(default_factory=dict)
-    counters: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A committed message that waits to be sent."""
-
-    seq: int
-    id: str
-    device: str
-    vendor: str
-    host: str
-    type: str
-    body: bytes
 
 
 @dataclass(slots=True)
@@ -165,8 +84,7 @@ class _Draft:
     leaks: dict[str, leaks.Account] = field(default_factory=dict)
     queued: dict[str, int] = field(default_factory=dict)
     over: dict[AttemptKey, Tally] = field(default_factory=dict)
-    attempt_rows: dict[str, int] = field(default_factory=dict)
-    counter_devices: set[str] = field(default_factory=set)
+    attempts: attempts.Draft = field(default_factory=attempts.Draft)
 
 
 class Store:
@@ -193,25 +111,39 @@ class Store:
         self._file = (0, 0)
         self._seq = 0
         self._head = GENESIS
+        self._tip = (0, GENESIS)
         self._day = -1
         self._usage: dict[str, _Usage] = {}
         self._queued: dict[str, int] = {}
-        self._attempt_rows: dict[str, int] = {}
-        self._counter_devices: set[str] = set()
+        self._attempts = attempts.Attempts()
         self._space = space.Space(0, 0, 0)  # as last measured
         self._room = 0  # since then, by estimate
         self._mark = 0
         self._look_due = 0.0  # monotonic
         self._settled = 0  # nothing up to this seq can be removed
         self.removed = 0  # records, in this run
+        self.damaged = ""  # why nothing is written into this file any more
+        self.index_damaged = False  # search's index alone: it can be made anew
 
     def open(self) -> None:
         """Open the file, making and migrating it where needed. Raises StoreError or MigrationError."""
         try:
             self._open()
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}; check the disk's space and health") from error
+            raise self._failed(error, "; check the disk's space and health") from error
+
+    def _failed(self, error: Exception, remedy: str = "") -> StoreError:
+        """What to raise. A fresh connection reads the truth from the file; ``open`` runs at the next call."""
+        self.close()
+        code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
+        if code == sqlite3.SQLITE_CORRUPT_VTAB:
+            self.index_damaged = True
+        elif code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            # For good, until somebody has looked: a page that only readers meet would be met again and again, and what is
+            # recorded in between might be lost with it.
+            self.damaged = f"{self.path}: {error}: the file is damaged, and takes nothing more; restore it from a backup"
+            return StoreError(self.damaged)
+        return StoreError(f"{self.path}: {error}{remedy}")
 
     def close(self) -> None:
         """Close the file; harmless when closed."""
@@ -227,14 +159,15 @@ class Store:
         # made here, so that it is 0600 from its first moment; SQLite gives -wal and -shm the same mode
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         self.path.chmod(0o600)
-        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
         self._database = database
         found = self.path.stat()
         self._file = (found.st_dev, found.st_ino)
         (mode,) = database.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":  # said, not raised, by SQLite
             raise OSError(f"the file system has no shared memory for a write-ahead log (journal mode {mode})")
-        for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
+        # secure_delete: what is erased or removed is overwritten in its page, not left there until the page is used again
+        for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "secure_delete=ON"):
             database.execute(f"PRAGMA {pragma}")
         migrate(database)
         self._load()
@@ -243,12 +176,11 @@ class Store:
         """Read what is kept in memory."""
         database = self._db
         row = database.execute("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1").fetchone()
-        self._seq, self._head = row or (0, GENESIS)
+        self._tip = self._seq, self._head = row or (0, GENESIS)
         self._day = -1
         self._usage = {}
         self._queued = dict(database.execute("SELECT device, count(*) FROM outbox GROUP BY device"))
-        self._attempt_rows = dict(database.execute("SELECT device, count(*) FROM attempts GROUP BY device"))
-        self._counter_devices = {device for (device,) in database.execute("SELECT DISTINCT device FROM counters")}
+        self._attempts.load(database)
         oldest = self._clock() // _DAY - DAYS_KEPT
         database.execute("DELETE FROM days WHERE day < ?", (oldest,))
         mailbox.forget_days(database, oldest + DAYS_KEPT)
@@ -267,8 +199,8 @@ class Store:
 
     @property
     def head(self) -> tuple[int, bytes]:
-        """The last committed record's seq and hash."""
-        return self._seq, self._head
+        """The last committed record's seq and hash: of one moment, whichever thread asks."""
+        return self._tip
 
     @property
     def day(self) -> int:
@@ -302,8 +234,7 @@ class Store:
             removed = self._remove(database)
             self._look()
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         return removed and self._room < 2 * self._mark
 
     def _look(self) -> None:
@@ -317,9 +248,10 @@ class Store:
         database.execute("BEGIN IMMEDIATE")
         try:
             step = space.remove(database, self._settled, self._seq)
+            index.forget(database, step.runs)
             more = step.looked < self._seq
             # Attempts go with the records of their time; where no record is left to go, the oldest of them, if they are many.
-            many = sum(self._attempt_rows.values()) > ATTEMPTS_KEPT
+            many = len(self._attempts) > ATTEMPTS_KEPT
             forgotten = space.forget_attempts(database, self._clock() + 1 if many and not more else step.at)
             if forgotten:
                 rows = dict(database.execute("SELECT device, count(*) FROM attempts GROUP BY device"))
@@ -331,7 +263,7 @@ class Store:
         self._settled = min(step.looked, self._seq - 1)
         self.removed += step.records
         if forgotten:
-            self._attempt_rows = rows
+            self._attempts.have(rows.items())
         return bool(more or step.records or forgotten)
 
     def _have_room(self, database: sqlite3.Connection, needed: int) -> None:
@@ -340,6 +272,58 @@ class Store:
             self._look()
             while self._room < needed and self._remove(database):
                 self._look()
+
+    # --- work beside commits ---
+
+    def step[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """One short transaction of ``work``, which must not write records. Raises StoreError, and nothing was changed."""
+        if self.damaged:
+            raise StoreError(self.damaged)
+        try:
+            database = self._db
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                done = work(database)
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+        return done
+
+    def look[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What ``read`` finds in the open file, which it must not change. Raises StoreError."""
+        return self._read(read)
+
+    def scrub(self) -> bool:
+        """Empty the write-ahead log; False where somebody reads in it, or it cannot be done now.
+
+        What was overwritten in the file may stand in it until then.
+        """
+        try:
+            database = self._db
+            database.execute("PRAGMA busy_timeout=0")
+            try:
+                (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                database.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+        return not busy
+
+    def recount(self) -> None:
+        """Count anew what an erasure removed from. Raises StoreError."""
+        rows = self._read(lambda db: db.execute("SELECT device, count(*) FROM attempts GROUP BY device").fetchall())
+        self._attempts.have(rows)
+        self._settled = 0
+
+    @property
+    def first_day_needed(self) -> int:
+        """The first day whose sums are still needed, for quotas or for leak budgets."""
+        today = self._clock() // _DAY
+        return min(today, self._days.day) if self._days.day >= 0 else today
 
     # --- writing ---
 
@@ -353,10 +337,10 @@ class Store:
         try:
             return self._commit(batch)
         except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError, UnicodeError) as error:
-            if _size(batch) <= 1:
+            if size(batch) <= 1:
                 raise StoreError(f"a value that cannot be recorded: {error}") from error
         results: list[int | Reason] = []
-        for part in _singly(batch):
+        for part in singly(batch):
             try:
                 results += self._commit(part)
             except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError, UnicodeError):
@@ -366,6 +350,8 @@ class Store:
         return results
 
     def _commit(self, batch: Batch) -> list[int | Reason]:
+        if self.damaged:
+            raise StoreError(self.damaged)
         database = self._db
         try:
             found = os.stat(self._name)  # noqa: PTH116  # pathlib's costs three times as much, and this is every commit
@@ -373,7 +359,7 @@ class Store:
                 raise StoreError(f"{self.path}: replaced while in use")  # noqa: TRY301
             at = self._clock()
             self._turn_day(at)
-            self._have_room(database, _cost(batch))
+            self._have_room(database, cost(batch))
             database.execute("BEGIN IMMEDIATE")
             draft = _Draft(self._seq, self._head, self._day, at, self._room)
             results = [self._submit(draft, submit) for submit in batch.submits]
@@ -385,14 +371,13 @@ class Store:
             for work in batch.mail:
                 work.write(database, _Scribe(self, draft))
             self._write(database, draft, batch)
+            erasing.begin(database, zip(batch.notes, noted, strict=True))
             database.execute("COMMIT")
         except (OSError, sqlite3.OperationalError, sqlite3.InternalError) as error:
-            self.close()  # a fresh connection reads the truth from the file; open() runs at the next call
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # "database disk image is malformed", "file is not a database"
-                self.close()
-                raise StoreError(f"{self.path}: {error}; restore it from a backup") from error
+                raise self._failed(error) from error
             database.execute("ROLLBACK")
             raise
         except BaseException:
@@ -400,6 +385,7 @@ class Store:
                 database.execute("ROLLBACK")
             raise
         self._seq, self._head, self._room = draft.seq, draft.head, draft.room
+        self._tip = (draft.seq, draft.head)
         for note, seq in zip(batch.notes, noted, strict=True):
             note.seq = seq
         for answer in batch.answers:
@@ -407,8 +393,7 @@ class Store:
         self._settled = min(self._settled, draft.freed - 1)
         self._usage.update(draft.usage)
         self._leaks.update(draft.leaks)
-        self._attempt_rows.update(draft.attempt_rows)
-        self._counter_devices |= draft.counter_devices
+        self._attempts.take(draft.attempts)
         for device, number in draft.queued.items():
             left = self._queued.get(device, 0) + number
             if left > 0:
@@ -435,22 +420,22 @@ class Store:
                 [(draft.day, device, u.messages, u.bytes, u.refusals) for device, u in draft.usage.items()],
             )
         leaks.write(database, self._days.day, self._leaks, draft.leaks)
-        for attempts in (batch.attempts, draft.over):
-            for key, tally in attempts.items():
-                self._attempt(database, draft, key, tally)
-        for counter, (packets, size) in batch.counters.items():
-            self._counter(database, draft, counter, packets, size)
+        for tallies in (batch.attempts, draft.over):
+            self._attempts.write(database, draft.attempts, tallies)
+        self._attempts.count(database, draft.attempts, batch.counters)
 
-    def _chain(self, draft: _Draft, *fields: object) -> int:
+    def _chain(self, draft: _Draft, *fields: object, bits: int = 0) -> int:
         seq = draft.seq + 1
         whole: Fields = (seq, *fields)  # type: ignore[assignment]
-        digest = link(draft.head, whole)
-        draft.records.append((*whole, draft.head, digest))
+        salt = os.urandom(SALT_BYTES)
+        committed = commitment(salt, whole, bits)
+        digest = link_commitment(draft.head, seq, whole[1], whole[8], committed)
+        draft.records.append((*whole, draft.head, digest, salt, committed, bits))
         draft.seq, draft.head = seq, digest
         return seq
 
     def _submit(self, draft: _Draft, submit: Submit) -> int | Reason:
-        quotas, usage, size = self._quotas, self._use(draft, submit.device), _submit_size(submit)
+        quotas, usage, size = self._quotas, self._use(draft, submit.device), submit_size(submit)
         queued = self._queued.get(submit.device, 0) + draft.queued.get(submit.device, 0)
         if (
             not submit.id
@@ -466,19 +451,19 @@ class Store:
             or usage.bytes + size > quotas.bytes_per_day
             or queued >= quotas.queue_per_device
         ):
-            _count(draft.over, (submit.device, Reason.QUOTA.code, "message", submit.host, 443, "ledger"), draft.at)
+            count(draft.over, (submit.device, Reason.QUOTA.code, "message", submit.host, 443, "ledger"), draft.at)
             return Reason.QUOTA
         if not self._fits(draft, size):
-            _count(draft.over, (submit.device, Reason.RECORD_FULL.code, "message", submit.host, 443, "ledger"), draft.at)
+            count(draft.over, (submit.device, Reason.RECORD_FULL.code, "message", submit.host, 443, "ledger"), draft.at)
             return Reason.RECORD_FULL
         # last: what does not leave costs nothing
         if submit.slot_ms and not leaks.charge(self._account(draft, submit.device), submit):
             draft.room += space.cost(size)
-            _count(draft.over, (submit.device, Reason.LEAK_BUDGET.code, "message", submit.host, 443, "ledger"), draft.at)
+            count(draft.over, (submit.device, Reason.LEAK_BUDGET.code, "message", submit.host, 443, "ledger"), draft.at)
             return Reason.LEAK_BUDGET
         seq = self._chain(
             draft, "message", submit.id, submit.device, submit.vendor, submit.host, submit.type, submit.received, draft.at,
-            submit.original, submit.outgoing, 0, -1, submit.rules, _pointers(submit.withheld),
+            submit.original, submit.outgoing, 0, -1, submit.rules, _pointers(submit.withheld), bits=submit.bits,
         )  # fmt: skip
         next_at = min(submit.received + submit.delay_ms * 1_000_000, _MAX_INT) if submit.delay_ms else 0
         draft.outbox.append((submit.host, seq, submit.id, submit.device, draft.at, next_at))
@@ -491,7 +476,7 @@ class Store:
         quotas, usage, size = self._quotas, self._use(draft, refused.device), len(refused.original)
         within = usage.refusals < quotas.refusals_per_day and usage.bytes + size <= quotas.bytes_per_day
         if not within or not self._fits(draft, size):
-            _count(draft.over, (refused.device, refused.reason, "message", refused.host, 443, "ledger"), draft.at)
+            count(draft.over, (refused.device, refused.reason, "message", refused.host, 443, "ledger"), draft.at)
             return
         self._chain(
             draft, "refusal", "", refused.device, "", refused.host, refused.type, refused.received, draft.at,
@@ -504,6 +489,7 @@ class Store:
         self._chain(
             draft, "answer", answer.id, answer.device, answer.vendor, answer.host, answer.type, draft.at, draft.at,
             answer.original, answer.outgoing, answer.status, answer.reason, answer.detail, "",
+            bits=min(max(answer.bits, 0), leaks.MOST_ANSWER),
         )  # fmt: skip
         draft.queued[answer.device] = draft.queued.get(answer.device, 0) - 1
         draft.room -= space.cost(len(answer.original) + len(answer.outgoing))  # never refused: it lets a message go
@@ -550,53 +536,7 @@ class Store:
             self._usage = {device: _Usage(*sums) for device, *sums in rows}
             self._day = day
 
-    def _attempt(self, database: sqlite3.Connection, draft: _Draft, key: AttemptKey, tally: Tally) -> None:
-        device, reason, protocol, destination, port, layer = key
-        device, protocol, destination, layer = device[:64], protocol[:16], destination[:255], layer[:16]
-        if self._bump(database, (device, reason, protocol, destination, port, layer), tally):
-            return
-        rows = draft.attempt_rows.get(device, self._attempt_rows.get(device, 0))
-        if rows == 0 and len(self._attempt_rows) + len(draft.attempt_rows) >= DEVICES:
-            device = MORE
-            rows = draft.attempt_rows.get(device, self._attempt_rows.get(device, 0))
-            if self._bump(database, (device, reason, protocol, destination, port, layer), tally):
-                return
-        if rows >= ROWS_PER_DEVICE:
-            destination, port = MORE, 0
-            if self._bump(database, (device, reason, protocol, destination, port, layer), tally):
-                return
-        database.execute(
-            "INSERT INTO attempts VALUES (?,?,?,?,?,?,?,?,?)",
-            (device, reason, protocol, destination, port, layer, tally.count, tally.first, tally.last),
-        )
-        draft.attempt_rows[device] = rows + 1
-
-    @staticmethod
-    def _bump(database: sqlite3.Connection, key: AttemptKey, tally: Tally) -> bool:
-        done = database.execute(
-            "UPDATE attempts SET count = count + ?, first = min(first, ?), last = max(last, ?) WHERE device = ? AND reason = ?"
-            " AND protocol = ? AND destination = ? AND port = ? AND layer = ?",
-            (tally.count, tally.first, tally.last, *key),
-        )
-        return done.rowcount > 0
-
-    def _counter(self, database: sqlite3.Connection, draft: _Draft, key: tuple[str, int], packets: int, size: int) -> None:
-        device, reason = key[0][:64], key[1]
-        known, new = self._counter_devices, draft.counter_devices
-        if device not in known and device not in new and len(known) + len(new) >= DEVICES:
-            device = MORE
-        draft.counter_devices.add(device)
-        database.execute(
-            "INSERT INTO counters VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET packets = packets + excluded.packets,"
-            " bytes = bytes + excluded.bytes",
-            (device, reason, packets, size),
-        )
-
     # --- reading back ---
-
-    def look[T](self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``read`` finds in the open file, which it must not change. Raises StoreError."""
-        return self._read(read)
 
     def hosts(self) -> dict[str, int]:
         """How many committed messages wait, by host. Raises StoreError."""
@@ -646,8 +586,7 @@ class Store:
         try:
             return read(self._db)
         except (OSError, sqlite3.Error) as error:
-            self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise self._failed(error) from error
 
 
 @dataclass(slots=True)
@@ -680,54 +619,5 @@ class _Scribe:
         leaks.heard(self.store._account(self.draft, device), type_, bits)
 
 
-def _count(tallies: dict[AttemptKey, Tally], key: AttemptKey, at: int) -> None:
-    tally = tallies.get(key)
-    if tally is None:
-        tallies[key] = Tally(1, at, at)
-    else:
-        tally.count += 1
-        tally.last = at
-
-
 def _pointers(pointers: tuple[str, ...]) -> str:
     return msgspec.json.encode(pointers).decode() if pointers else ""
-
-
-def _submit_size(submit: Submit) -> int:
-    return len(submit.original) + len(submit.outgoing) + len(submit.rules) + sum(map(len, submit.withheld))
-
-
-def _cost(batch: Batch) -> int:
-    """Bytes that the batch's records take at the most."""
-    bodies = sum(space.cost(_submit_size(s)) for s in batch.submits)
-    bodies += sum(space.cost(len(r.original)) for r in batch.refusals)
-    bodies += sum(space.cost(len(n.original) + len(n.outgoing)) for n in batch.notes)
-    bodies += sum(work.cost for work in batch.mail)
-    return bodies + sum(space.cost(len(a.original) + len(a.outgoing)) for a in batch.answers)
-
-
-def _size(batch: Batch) -> int:
-    parts: tuple[Sized, ...] = (
-        batch.submits, batch.refusals, batch.answers, batch.deferrals, batch.notes, batch.mail, batch.attempts, batch.counters,
-    )  # fmt: skip
-    return sum(len(part) for part in parts)
-
-
-def _singly(batch: Batch) -> Iterable[Batch]:
-    """The same operations, one in each batch, in the same order."""
-    for submit in batch.submits:
-        yield Batch(submits=[submit])
-    for refused in batch.refusals:
-        yield Batch(refusals=[refused])
-    for answer in batch.answers:
-        yield Batch(answers=[answer])
-    for deferral in batch.deferrals:
-        yield Batch(deferrals=[deferral])
-    for note in batch.notes:
-        yield Batch(notes=[note])
-    for work in batch.mail:
-        yield Batch(mail=[work])
-    for key, tally in batch.attempts.items():
-        yield Batch(attempts={key: tally})
-    for counter, sums in batch.counters.items():
-        yield Batch(counters={counter: sums})

@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from gateway.config import Config, Firewall
 from gateway.network.plan import MARK_DOOR, MARK_REPLY
+from gateway.service import TELLING_UID
 
 TABLE = "mudroom"
 FLOWTABLE = "fast"
@@ -44,6 +45,7 @@ class Uids:
     names: int
     dhcp: int
     enrolment: int
+    web: int
     silent: tuple[int, ...]  # those that speak over Unix sockets only
     courier: int
     lan: int
@@ -57,6 +59,7 @@ def uids(by_role: Mapping[str, int], time: int | None = None) -> Uids:
         names=by_role["names"],
         dhcp=by_role["dhcp"],
         enrolment=by_role["enrolment"],
+        web=by_role["web"],
         silent=(by_role["signer"], by_role["ledger"]),
         courier=by_role["courier"],
         lan=by_role["lan"],
@@ -147,12 +150,12 @@ table inet {TABLE} {{
         counter drop
     }}
 
-    # Names, leases, time, ssh (by key), the pages to come, ping.
+    # Names, leases, time, ssh (by key), the owner's pages, ping.
     chain from_lan {{
         ct state established,related accept
         ct state invalid counter drop
         udp dport {{ 53, 67, 123 }} accept
-        tcp dport {{ 22, 53, 443 }} accept
+        tcp dport {{ 22, 53, {config.web.port} }} accept
         icmp type echo-request accept
         icmpv6 type {{ echo-request, mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report }} accept
         icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
@@ -208,6 +211,8 @@ table inet {TABLE} {{
         meta skuid {{ {confined} }} goto from_confined
         meta skuid {users.courier} goto from_courier
         meta skuid {users.lan} goto from_lan_service
+        meta skuid {users.web} goto from_web
+        meta skuid {TELLING_UID} goto from_telling
         {f"meta skuid {users.time} goto from_time" if users.time is not None else "# no time service"}
         # nothing of ours leaves for the WAN from an inner address or towards one, whoever sends it
         oifname {wan} ip saddr {home4} counter drop
@@ -262,6 +267,22 @@ table inet {TABLE} {{
         # before it leases an address it asks whether somebody has it
         oifname {lan} icmp type echo-request accept
         oifname {lan} icmpv6 type nd-router-advert accept
+        counter drop
+    }}
+
+    # The owner's pages: answers to the LAN. They ask nobody anything.
+    chain from_web {{
+        oifname != {lan} counter drop
+        tcp flags & (syn | ack) == syn counter drop
+        tcp sport {config.web.port} accept
+        counter drop
+    }}
+
+    # Who tells the owner's notices: connections to machines in the LAN, by address, and nothing else.
+    chain from_telling {{
+        oifname != {lan} counter drop
+        ip daddr {lan4.network} meta l4proto tcp accept
+        ip6 daddr {lan6.network} meta l4proto tcp accept
         counter drop
     }}
 

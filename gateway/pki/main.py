@@ -12,7 +12,20 @@ from gateway import service
 from gateway.config import Config
 from gateway.ipc import channel
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import AskStatus, Enrol, Enrolled, Message, Pair, Paired, Prove, Recorded, Renew, Status, ToSigner
+from gateway.ipc.messages import (
+    AskStatus,
+    Enrol,
+    Enrolled,
+    Knocked,
+    Message,
+    Pair,
+    Paired,
+    Prove,
+    Recorded,
+    Renew,
+    Status,
+    ToSigner,
+)
 from gateway.pki.ca import load_or_create
 from gateway.pki.enrolment import MOST_WRONG, Enrolments, Pairing
 from gateway.pki.issue import RequestError
@@ -33,6 +46,7 @@ class Waiting:
     timer: asyncio.TimerHandle
     asker: Channel | None = None
     asked: int = 0
+    told: int = 0  # how often the device asked, as far as the command knows
 
 
 class Links:
@@ -64,6 +78,7 @@ class Links:
                 return
             case Prove():
                 answer = self._enrolments.prove(message)
+                self._knocked(message.mac)
             case Enrol():
                 found = self._enrolments.enrol(message)
                 if isinstance(found, Pairing):
@@ -105,6 +120,13 @@ class Links:
                 waiting.link.send(Paired(waiting.ref, pairing.chain, ""))
                 return
         asker.send(Enrolled(ref, b"", Reason.ENROLMENT_FAILED.code, "nobody waits to record it; ask again later"))
+
+    def _knocked(self, mac: str) -> None:
+        """Whoever waits hears that the device is there: if it goes on asking, the code is not the one in it."""
+        for waiting in self._waiting:
+            if waiting.pairing.mac == mac and waiting.told != waiting.pairing.asked:
+                waiting.told = waiting.pairing.asked
+                waiting.link.send(Knocked(waiting.ref, waiting.told))
 
     def _recorded(self, link: Channel, ref: int) -> None:
         for waiting in self._waiting:
@@ -150,16 +172,16 @@ class Links:
 
 async def serve(config: Config, stop: asyncio.Event) -> None:
     """Sign until ``stop``. Makes the CA at the first start. Raises CaError, LookupError (no such user) and OSError."""
-    door, enrolment = service.uid_of("door"), service.uid_of("enrolment")
+    door, enrolment, web = (service.uid_of(role) for role in ("door", "enrolment", "web"))
     authority = load_or_create(config.paths.ca_certificate, config.paths.ca_key)
     registry = RegistryFile(config.paths.registry)
 
     def now() -> datetime:
         return datetime.now(UTC)
 
-    signer = Signer(authority, registry, door, now=now, enrolment_uid=enrolment)
+    signer = Signer(authority, registry, door, now=now, enrolment_uid=enrolment, web_uid=web)
     links = Links(signer, Enrolments(authority, registry, days=config.door.certificate_days, now=now), enrolment)
-    server = await channel.serve(config.paths.socket("signer"), links.make, uids=(door, enrolment))
+    server = await channel.serve(config.paths.socket("signer"), links.make, uids=(door, enrolment, web))
     try:
         service.ready("signing")
         await stop.wait()

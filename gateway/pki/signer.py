@@ -1,8 +1,8 @@
 """What the signer grants, and to whom. No socket here: a message and its sender's uid in, an answer out.
 
 Leaves go to the door's user, and only for hosts that an approved manifest lists at this moment; the leaf for the gateway's
-own name goes to enrolment's user alone; device certificates and the status go to root (and by gateway/pki/enrolment.py to
-devices). The CA's key is used here and in that module, and is never part of an answer.
+own name goes to the users of enrolment and of the pages alone; device certificates and the status go to root (and by
+gateway/pki/enrolment.py to devices). The CA's key is used here and in that module, and is never part of an answer.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ class Signer:
         clock: Callable[[], float] = monotonic,
         *,
         enrolment_uid: int = ROOT,
+        web_uid: int = ROOT,
     ) -> None:
         self._authority = authority
         self._registry = registry
         self._door_uid = door_uid
-        self._enrolment_uid = enrolment_uid
+        self._own = (ROOT, enrolment_uid, web_uid)
         self._now = now
         self._clock = clock
         self._tokens = SIGNATURES_AT_ONCE
@@ -93,8 +94,8 @@ class Signer:
 
     def _check_host(self, uid: int, host: str) -> None:
         if host == HOST:  # whatever a manifest says: the door must not pose as enrolment
-            if uid not in (ROOT, self._enrolment_uid):
-                raise issue.RequestError("the leaf for the gateway's own name is signed for enrolment only")
+            if uid not in self._own:
+                raise issue.RequestError("the leaf for the gateway's own name is signed for enrolment and the owner's pages only")
             return
         if uid not in (ROOT, self._door_uid):
             raise issue.RequestError("leaves are signed for the door only")

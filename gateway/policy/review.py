@@ -36,8 +36,19 @@ class Doubt:
 def review(rules: tuple[Rule, ...], declared: Iterable[Declared]) -> list[Doubt]:
     """All doubts: first what is wrong, then rule by rule."""
     known = list(declared)
+    found = unfit(rules, known)
+    for number, rule in enumerate(rules):
+        found += [Doubt(rule.name, says) for says in _of(rule, known)]
+        shadow = next((before for before in rules[:number] if _shadows(before, rule)), None)
+        if shadow is not None:
+            found.append(Doubt(rule.name, f'never decides: "{shadow.name}" stands before it and matches whatever it matches'))
+    return found
+
+
+def unfit(rules: tuple[Rule, ...], declared: Iterable[Declared]) -> list[Doubt]:
+    """The messages that are refused as long as these rules stand, because one does not fit what is declared."""
     found = []
-    for one in known:
+    for one in declared:
         if not one.from_device:
             continue
         try:
@@ -45,11 +56,6 @@ def review(rules: tuple[Rule, ...], declared: Iterable[Declared]) -> list[Doubt]
         except Unfit as error:
             says = f"{one.subject.type} of {one.subject.device} is refused, because a rule does not fit it: {error}"
             found.append(Doubt("", says, wrong=True))
-    for number, rule in enumerate(rules):
-        found += [Doubt(rule.name, says) for says in _of(rule, known)]
-        shadow = next((before for before in rules[:number] if _shadows(before, rule)), None)
-        if shadow is not None:
-            found.append(Doubt(rule.name, f'never decides: "{shadow.name}" stands before it and matches whatever it matches'))
     return found
 
 

@@ -62,7 +62,7 @@ PURPOSES: dict[str, tuple[str, tuple[str, ...], dict[str, dict[str, Any]]]] = {
     ),
     "mudroom": (
         "The gateway itself: its code, its Python packages, users, units, and mudroom.toml from all the dictionaries.",
-        ("door", "ledger", "leaks", "courier"),
+        ("door", "ledger", "leaks", "courier", "web", "notices"),
         {
             "mudroom_cache": {
                 "type": "str",

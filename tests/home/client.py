@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -13,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from gateway.network.dhcp import STRANGERS_LEASE_SECONDS
 from tests.home.lab import layout
 from tests.home.lab.home import ENVIRONMENT, MUDROOM
 
@@ -115,6 +117,24 @@ class Here:
         words = ("--device", device) if device else ()
         found: list[dict[str, Any]] = json.loads(mudroom("drops", "--json", *words))
         return found
+
+    def settle(self, number: int) -> None:
+        """An admitted device moves to its place among the leases now, and not in the middle of what a test does next.
+
+        A stranger's lease ends after two minutes. Whoever was admitted meanwhile is refused its renewal, asks anew, and has no
+        address for a second or more. SIGUSR1: udhcpc(8) renews at once.
+        """
+        mac, client = self.device(number)["mac"], order("list")[f"dhcp-client-{number}"]["pid"]
+        leases = layout.STATE / "state" / "dhcp" / "leases"
+
+        def placed() -> bool:
+            lease = next((line.split() for line in leases.read_text().splitlines() if mac in line), None)
+            if lease is None or int(lease[0]) < time.time() + STRANGERS_LEASE_SECONDS:
+                return False
+            return f" {lease[2]}/" in run_in(layout.namespace(number), "ip", "-4", "address", "show", "dev", "eth0").out
+
+        os.kill(client, signal.SIGUSR1)
+        eventually(placed, f"device {number} has an admitted device's lease", timeout=30)
 
     def reasons(self, number: int) -> dict[str, int]:
         """How often a device was dropped, by reason; the unknown device goes by its MAC."""

@@ -41,6 +41,7 @@ def admitted(here: Here) -> Iterator[str]:
     facts = here.device(NEWCOMER)
     mudroom("devices", "add", "newcomer", "--mac", facts["mac"], "--kind", "local")
     try:
+        here.settle(NEWCOMER)
         mudroom("devices", "approve", "newcomer", here.facts["vendors"]["acme"]["manifest"], "--unsigned")
         yield "newcomer"
     finally:

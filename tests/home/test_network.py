@@ -628,7 +628,7 @@ def test_the_lans_dnsmasq_asks_the_wan_and_reaches_nobody_else(gateway: House) -
     assert seen["internet"] == {(address, protocol, 53) for address in (PUBLIC4, PUBLIC6, ISP4) for protocol in (6, 17)}
 
 
-@pytest.mark.parametrize("role", ["door", "names", "enrolment", "signer", "ledger", "dhcp"])
+@pytest.mark.parametrize("role", ["door", "names", "enrolment", "signer", "ledger", "dhcp", "web"])
 def test_a_confined_process_reaches_neither_wan_nor_lan(gateway: House, role: str) -> None:
     warm(gateway)
     captures = {name: Capture(gateway, name) for name in ("internet", "laptop", "device")}

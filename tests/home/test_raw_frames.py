@@ -139,6 +139,12 @@ FRAMES: dict[str, tuple[tuple[str, ...], Callable[[Wire], Packet]]] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def heard(here: Here) -> None:
+    """Whose address is lied about has spoken lately: one that was long silent has no seat at its port that could be kept."""
+    assert 200 <= status_of(here.curl(2)) < 300
+
+
 @pytest.mark.parametrize("name", FRAMES, ids=lambda name: name.replace(" ", "-"))
 def test_a_lying_frame_comes_out_nowhere(here: Here, name: str) -> None:
     reasons, build = FRAMES[name]

@@ -71,7 +71,7 @@ def test_the_door_has_no_way_out(here: Here) -> None:
         "        except OSError: pass\n"
     )
     targets = [(isp, here.facts["internet"]["v6"]), (here.facts["laptop"]["v4"], here.facts["laptop"]["v6"])]
-    for user in ("mudroom-door", "mudroom-names", "mudroom-enrolment", "mudroom-signer", "mudroom-ledger"):
+    for user in ("mudroom-door", "mudroom-names", "mudroom-enrolment", "mudroom-signer", "mudroom-ledger", "mudroom-web"):
         with Capture(layout.INTERNET) as wan, Capture(layout.LAPTOP) as lan:
             for v4, v6 in targets:
                 run_in(layout.GATEWAY, "setpriv", "--reuid", user, "--clear-groups", "python3", "-c", probe, v4, v6)

@@ -42,6 +42,10 @@ def test_an_empty_file_means_all_defaults() -> None:
         ('[paths]\nstate = "/var/lib/mudroom\\ndhcp-script=/tmp/x"', ["paths.state"]),
         ('[lan]\ninterface = "lo"', ["lan.interface", "another name"]),
         ('[wan]\ninterface = "all"', ["wan.interface", "another name"]),
+        ('[notices]\nurl = "http://203.0.113.9/"', ["notices.url", "not in the LAN", "192.168.77.0/24"]),
+        ('[notices]\nurl = "https://hub.example/"', ["notices.url", "not a name"]),
+        ('[notices]\nprogram = "tell me"', ["notices.program"]),
+        ("[notices]\nevery_minutes = 0", ["notices.every_minutes"]),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(text: str, words: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -102,6 +103,20 @@ def test_something_new_of_an_old_device(home: Home) -> None:
     assert notice.words == "Plug does something new: tried QUIC (UDP 443) (203.0.113.9), 41 times. It was dropped."
     assert found(home, new) == [], "a device that just came tries everything for the first time"
     assert found(home, old, attempt("plug", Reason.NAME_NOT_APPROVED, 2, place="u.example")) == [], "the same again elsewhere"
+
+
+def test_whether_it_is_new_does_not_depend_on_how_far_back_one_looks(home: Home) -> None:
+    """What a page showed once must not vanish because its window grew."""
+    rows = [attempt("plug", Reason.NAME_NOT_APPROVED, 90), attempt("plug", Reason.QUIC, 3)]
+    for days in (1, 3, 7, 30, 365):
+        told = notices(home, rows, [], now=NOW, since=NOW - days * 86_400)
+        assert [notice.key for notice in told] == ["attempt plug quic"], days
+
+
+def test_an_id_tells_matters_apart_and_holds_no_foreign_text(home: Home) -> None:
+    hostile = found(home, *(Declined("plug", vendor, "no", 1, ago(1)) for vendor in ("<script>", "no", "\ud800")))
+    assert len({notice.id for notice in hostile}) == 3
+    assert all(re.fullmatch("[0-9a-f]{16}", notice.id) for notice in hostile)
 
 
 def test_a_spent_budget_once_a_day(home: Home) -> None:

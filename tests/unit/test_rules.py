@@ -14,7 +14,7 @@ from gateway.policy.rule import RuleError
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind
 from gateway.rules import MAX_FILES, Plans, RulesFolder, local_moment, read
-from gateway.rulewriting import OWNERS_FILE, add, remove
+from gateway.rulewriting import OWNERS_FILE, add, lets, named, off, switch, would
 from gateway.standard.manifest import parse_manifest
 
 DENY = '[[rule]]\nname = "{}"\ndo = "deny"\n'
@@ -170,9 +170,9 @@ def test_the_newest_word_stands_first(tmp_path: Path) -> None:
     rule = add(folder, withhold("one", "/payload/b"))
     assert (rule.field, rule.file) == (("/payload/b",), OWNERS_FILE)
     assert names(RulesFolder(folder)) == ["one", "two"]
-    remove(folder, "two")
+    switch(folder, "remove", "two")
     assert names(RulesFolder(folder)) == ["one"]
-    remove(folder, "one")
+    switch(folder, "remove", "one")
     assert names(RulesFolder(folder)) == []
     assert sorted(path.name for path in folder.iterdir()) == [".lock", OWNERS_FILE]
     assert (folder / OWNERS_FILE).stat().st_mode & 0o777 == 0o640
@@ -198,9 +198,9 @@ def test_what_would_not_come_into_force_is_not_written(folder: Path, table: dict
 def test_what_cannot_be_removed_says_why(folder: Path) -> None:
     put(folder, "10-mine.toml", "by-hand")
     with pytest.raises(RuleError, match=r"10-mine\.toml, which is written by hand"):
-        remove(folder, "by-hand")
+        switch(folder, "remove", "by-hand")
     with pytest.raises(RuleError, match='no rule "nothing"'):
-        remove(folder, "nothing")
+        switch(folder, "remove", "nothing")
 
 
 def test_rules_that_cannot_be_compiled_are_a_refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +216,52 @@ def test_rules_that_cannot_be_compiled_are_a_refusal(folder: Path, monkeypatch: 
         with pytest.raises(RuledOut) as caught:
             plans.plan(device, manifest, manifest.messages["alarm"])
         assert caught.value.reason is Reason.RULE_ERROR
+
+
+def test_a_rule_is_switched_off_and_on_and_tried_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "policy.d"
+    add(folder, withhold("one"))
+    add(folder, withhold("two", "/payload/b"))
+    switch(folder, "off", "one")
+    assert [rule.name for rule in read(folder).rules] == ["two"]
+    ((rule, table),) = off(folder)
+    assert (rule.name, table) == ("one", withhold("one"))
+    assert read(folder).ignored == (), "nobody takes the file for one that was forgotten"
+    with pytest.raises(RuleError, match="off already"):
+        switch(folder, "off", "one")
+    assert [rule.name for rule in would(folder, table)] == ["one", "two"]
+    switch(folder, "on", "one")
+    assert [rule.name for rule in read(folder).rules] == ["one", "two"] and off(folder) == ()
+    switch(folder, "off", "one")
+    switch(folder, "remove", "one")
+    assert off(folder) == () and [rule.name for rule in read(folder).rules] == ["two"]
+    put(folder, "90-mine.toml", "mine")
+    for act in ("off", "on", "remove"):
+        with pytest.raises(RuleError, match="written by hand"):
+            switch(folder, act, "mine")
+
+
+def test_what_a_switch_may_let_leave(tmp_path: Path) -> None:
+    """While nothing can be recorded, this says what is done all the same, and what is not."""
+    folder = tmp_path / "policy.d"
+    table = {"type": "power-reading", "field": "/payload/power"}
+    add(folder, {"name": "kept", **table, "do": "withhold"})
+    add(folder, {"name": "let", **table, "do": "allow"})
+    assert (lets(folder, "off", "kept"), lets(folder, "remove", "kept")) == (True, True)
+    assert (lets(folder, "off", "let"), lets(folder, "remove", "let")) == (False, False)
+    for name in ("kept", "let"):
+        switch(folder, "off", name)
+        assert not lets(folder, "remove", name)  # it holds nothing back already
+    assert (lets(folder, "on", "kept"), lets(folder, "on", "let")) == (False, True)
+    with pytest.raises(RuleError, match="switched off already"):
+        lets(folder, "off", "kept")
+
+
+def test_two_targets_never_share_a_name(tmp_path: Path) -> None:
+    """A manifest may declare what a name cannot tell apart: the second rule must not take the first one's place."""
+    folder = tmp_path / "policy.d"
+    for field in ("/payload/a_b", "/payload/a-b", "/payload/A b", "/payload/" + "x" * 80, "/payload/" + "x" * 81):
+        name = named(read(folder).rules, device="plug", type="t", field=field)
+        add(folder, {"name": name, "device": "plug", "type": "t", "field": field, "do": "withhold"})
+        assert named(read(folder).rules, device="plug", type="t", field=field) == name
+    assert len(read(folder).rules) == 5

@@ -17,7 +17,7 @@ from tests.vm.lab.scene import Boot, Scene
 from tests.vm.lab.world import World
 
 ORDER = (
-    "lab", "boot", "lan", "devices", "frames", "sandbox", "silence", "failing", "power", "stick",
+    "lab", "boot", "lan", "pages", "devices", "frames", "sandbox", "silence", "failing", "power", "stick",
     "provision", "vagrant",
 )  # fmt: skip
 

@@ -67,7 +67,9 @@ def test_at_rest_it_uses_no_more_memory_than_asked(vm: Scene) -> None:
     assert int(vm.guest.run("cat", "/proc/sys/vm/min_free_kbytes").out) == 8192
     told = vm.guest.script("for look in 1 2 3 4 5; do free -m; sleep 2; done").out
     used = [int(line.split()[2]) for line in told.splitlines() if line.startswith("Mem:")]
-    print(f"\nvm: MiB used: {used}")
+    parts = "; for unit in $(systemctl list-units 'mudroom-*.service' --state=running --plain --no-legend | cut -d' ' -f1)"
+    each = vm.guest.script(f"{parts[2:]}; do echo $unit $(systemctl show --value -p MemoryCurrent $unit); done").out
+    print(f"\nvm: MiB used: {used}; {each.split()}")
     assert len(used) == 5
     assert min(used) <= 350
 

@@ -14,15 +14,20 @@ from tests.vm.lab import layout, scene, watch
 from tests.vm.lab.scene import Scene
 from tests.vm.lab.traffic import MARKER, Traffic, arrived, crosses, serves, shut
 
-SOCKETS = ("signer", "ledger", "courier")  # socket-activated: who stops the service alone has it back at the next message
+SOCKETS = (
+    "signer",
+    "ledger",
+    "courier",
+    "steward",
+)  # socket-activated: who stops the service alone has it back at the next message
 
 UNITS = {
     name: (f"mudroom-{name}.socket", f"mudroom-{name}.service") if name in SOCKETS else (f"mudroom-{name}.service",)
-    for name in ("steering", "signer", "ledger", "courier", "names", "dhcp", "lan", "network", "clock")
+    for name in ("steering", "signer", "ledger", "courier", "names", "dhcp", "lan", "network", "clock", "web", "steward")
 } | {"doors": ("mudroom-door@0.service", "mudroom-door@1.service"), "everything": ("mudroom.target",)}
 
 # Without them a message of a device that keeps its connection may still be answered (the courier's: 202, kept in the ledger).
-SPARED = {"signer", "courier", "names", "dhcp", "lan", "network", "clock"}
+SPARED = {"signer", "courier", "names", "dhcp", "lan", "network", "clock", "web", "steward"}
 
 
 def whole(vm: Scene) -> None:

@@ -84,6 +84,8 @@ def folders() -> None:
         (layout.RUN / "gateway" / "signer", "signer", 0o755),
         (layout.RUN / "gateway" / "ledger", "ledger", 0o755),
         (layout.RUN / "gateway" / "courier", "courier", 0o755),
+        (layout.RUN / "gateway" / "steward", None, 0o755),
+        (layout.STATE / "state" / "box", None, 0o700),
     ]
     for path, role, mode in owned:
         path.mkdir(exist_ok=True)
@@ -91,6 +93,14 @@ def folders() -> None:
         if role:
             user = pwd.getpwnam(service.USERS[role])
             os.chown(path, user.pw_uid, user.pw_gid)
+    # who tells notices: this user land need not know the name
+    for path, owner, mode in (
+        (layout.RUN / "gateway" / "telling", 0, 0o2750),
+        (layout.STATE / "state" / "telling", service.TELLING_UID, 0o700),
+    ):
+        path.mkdir(exist_ok=True)
+        os.chown(path, owner, service.TELLING_UID)
+        path.chmod(mode)
     os.chown(layout.STATE / "state" / "firmware", -1, grp.getgrnam(service.GROUP).gr_gid)
 
 
@@ -168,8 +178,9 @@ def gateway_units() -> list[Unit]:
         f"cmdport 0\npidfile {folder}/chronyd.pid\n"
     )
 
-    def ours(name: str, *words: str, user: str | None = None) -> Unit:
-        return Unit(name, layout.GATEWAY, (MUDROOM, "serve", *words), user=user, environment=ENVIRONMENT)
+    def ours(name: str, *words: str, user: str | None = None, capabilities: tuple[str, ...] = ()) -> Unit:
+        command = (MUDROOM, "serve", *words)
+        return Unit(name, layout.GATEWAY, command, user=user, capabilities=capabilities, environment=ENVIRONMENT)
 
     return [
         ours("steering", "steering"),
@@ -178,6 +189,8 @@ def gateway_units() -> list[Unit]:
         ours("courier", "courier", user="mudroom-courier"),
         ours("names", "names", user="mudroom-names"),
         ours("enrolment", "enrolment", user="mudroom-enrolment"),
+        ours("steward", "steward"),
+        ours("web", "web", user="mudroom-web", capabilities=("net_bind_service",)),
         ours("door-0", "door", "--worker", "0", user="mudroom-door"),
         ours("door-1", "door", "--worker", "1", user="mudroom-door"),
         Unit(

@@ -94,3 +94,25 @@ def test_without_chronyd_boot_goes_on_and_says_so(tmp_path: Path) -> None:
     assert clock.started.exists()
     with pytest.raises(ClockError, match="systemctl status chrony"):
         clock.keep()
+
+
+REPORT = "C0A80101,192.168.1.1,3,1790000000.0,{slow},0.0,0.0,0.0,0.0,0.0,0.1,0.1,64.0,{leap}\n"
+
+
+@pytest.mark.parametrize(
+    ("slow", "leap", "right"),
+    [("0.01", "Normal", True), ("-5.0", "Normal", True), ("-11.0", "Normal", False), ("0.01", "Not synchronised", False)],
+)
+def test_who_removes_by_age_is_told_that_the_clock_was_found_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str, leap: str, right: bool
+) -> None:
+    monkeypatch.setattr(Clock, "_chronyc", lambda _self, *_words: REPORT.format(slow=slow, leap=leap))
+    measured = tmp_path / "measured"
+    clock = Clock(last_known=tmp_path / "clock", started=tmp_path / "started", measured=measured)
+    clock.keep()
+    assert measured.exists() is right
+    measured.touch()
+    os.utime(measured, (1, 1))
+    clock.keep()
+    assert (measured.stat().st_mtime > 1) is right
+    Clock(last_known=tmp_path / "clock", measured=tmp_path / "nowhere" / "measured").keep()  # and cannot be told: no harm

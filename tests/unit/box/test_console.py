@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.box.console import Scene, draw
 from gateway.box.doctor import Finding, Severity, fine, notice, wrong
+from gateway.standard.enrolment import HOST
 
 FINE = Scene("mudroom", "1.2.3", wan=["198.51.100.7/24"], lan=["192.168.77.1/24"], domain="home.arpa", devices=3, may_ssh=True)
 
@@ -40,7 +41,9 @@ def changed(**fields: object) -> str:
 
 
 def test_the_code_stands_there_while_it_is_unclaimed() -> None:
-    assert "First-start code: AAAAA-BBBBB-CCCCC-DDDDD" in changed(code="AAAAA-BBBBB-CCCCC-DDDDD")
+    shown = changed(code="AAAAA-BBBBB-CCCCC-DDDDD")
+    assert "First-start code: AAAAA-BBBBB-CCCCC-DDDDD" in shown
+    assert f"https://{HOST}/" in shown
 
 
 def test_a_part_without_which_nothing_passes_means_closed_and_why() -> None:

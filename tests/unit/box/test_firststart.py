@@ -51,3 +51,22 @@ def test_it_may_be_read_back_as_people_do(tmp_path: Path) -> None:
     firststart.make(tmp_path)
     (tmp_path / "box" / "first-start-code").write_text("01ABC-00000-11111-ZZZZZ\n")
     assert firststart.claim(tmp_path, "oiabc ooooo-LlIi1 zzzzz")
+
+
+def test_a_look_at_the_code_claims_nothing(tmp_path: Path) -> None:
+    assert not firststart.matches(tmp_path, "")
+    firststart.make(tmp_path)
+    code = firststart.code(tmp_path) or ""
+    assert firststart.matches(tmp_path, code.lower())
+    assert firststart.code(tmp_path) == code
+
+
+def test_an_owner_at_the_console_gets_another_code(tmp_path: Path) -> None:
+    firststart.make(tmp_path)
+    old = firststart.code(tmp_path) or ""
+    firststart.claim(tmp_path, old)
+    firststart.again(tmp_path)
+    new = firststart.code(tmp_path)
+    assert new and new != old
+    assert not firststart.claim(tmp_path, old)
+    assert firststart.claim(tmp_path, new)

@@ -14,7 +14,7 @@ import pytest
 from gateway import cli
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
-from gateway.ipc.messages import Delivered, Outcome, Submit
+from gateway.ipc.messages import Deed, DeedNoted, Delivered, Outcome, Submit
 from gateway.ledger import answers
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
@@ -71,7 +71,7 @@ def test_the_owner_is_told(
 
 
 class Ledger:
-    """A ledger's socket that says the same to every Submit."""
+    """A ledger's socket that says the same to every Submit, and records every deed."""
 
     def __init__(self, path: Path, outcome: Outcome, got: list[Submit]) -> None:
         path.parent.mkdir()
@@ -91,11 +91,15 @@ class Ledger:
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
 
-        def receive(channel: Channel, submit: Submit) -> None:
-            self._got.append(submit)
+        def receive(channel: Channel, asked: Submit | Deed) -> None:
+            if isinstance(asked, Deed):
+                assert "K-1" not in asked.detail, "the text goes when its device's words are erased"
+                channel.send(DeedNoted(asked.ref, 1, -1))
+                return
+            self._got.append(asked)
             channel.send(self._outcome)
 
-        server = await ipc.serve(self._path, lambda: Channel(Submit, receive), uids=(os.geteuid(),))
+        server = await ipc.serve(self._path, lambda: Channel(Submit | Deed, receive), uids=(os.geteuid(),))
         self._ready.set()
         await self._stop.wait()
         server.close()

@@ -14,7 +14,8 @@ import pytest
 from gateway.cli import main
 from gateway.config import Config, load
 from gateway.ipc.messages import Refused
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.batch import Batch
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from gateway.registry import Certificate, Device, Kind, RegistryFile
 from gateway.standard.envelope import outgoing, sent_at

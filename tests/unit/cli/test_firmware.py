@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.config import load
 from gateway.ipc.frames import FrameReader, encode
-from gateway.ipc.messages import AskFetch, FetchAnswer
+from gateway.ipc.messages import AskFetch, Deed, DeedNoted, FetchAnswer
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
+from tests.unit.cli.recording import recording
 from tests.unit.cli.test_manifests import ACME, Call
 from tests.unit.standard.test_firmware import FIRMWARE, IMAGE
 
@@ -38,7 +40,8 @@ def home(tmp_path: Path, call: Call, document: Path) -> Path:
     for number, id in enumerate(("plug", "plug-2", "lamp")):
         with RegistryFile(tmp_path / "registry.json").change() as change:
             change.admit(Device(id, id, Kind.LOCAL, f"02:00:00:00:00:0{number}"))
-        assert call("devices", "approve", id, document if id != "lamp" else ACME, "--unsigned")[0] == 0
+        with recording(load(tmp_path / "mudroom.toml")):
+            assert call("devices", "approve", id, document if id != "lamp" else ACME, "--unsigned")[0] == 0
     return tmp_path
 
 
@@ -61,7 +64,7 @@ def offered(home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def ledger(home: Path) -> Iterator[list[Any]]:
-    """A ledger's socket that gives the answers in the list, and puts what it was asked in their place."""
+    """A ledger's socket that gives the answers in the list, and puts what it was asked in their place; it records every deed."""
     answers: list[Any] = []
     (home / "ledger").mkdir(exist_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -76,7 +79,10 @@ def ledger(home: Path) -> Iterator[list[Any]]:
                 return
             with peer:
                 (payload,) = FrameReader().feed(peer.recv(65_536))
-                asked = msgspec.msgpack.decode(payload, type=AskFetch)
+                asked = msgspec.msgpack.decode(payload, type=AskFetch | Deed)
+                if isinstance(asked, Deed):
+                    peer.sendall(encode(DeedNoted(asked.ref, 1, -1)))
+                    continue
                 answer = answers.pop(0)
                 answers.append(asked)
                 peer.sendall(encode(answer))
@@ -102,14 +108,14 @@ def test_a_manifest_is_shown_with_its_software(call: Call, document: Path) -> No
     assert code == 3 and "would offer software for the device" in out and "(reprograms)" in out
 
 
-def test_who_approves_is_told_of_the_software(home: Path, call: Call, document: Path) -> None:
+def test_who_approves_is_told_of_the_software(home: Path, recorded: None, call: Call, document: Path) -> None:
     code, out, _ = call("devices", "approve", "lamp", document, "--unsigned")
     assert code == 0 and "“Safer Wi-Fi”, version 2.1.0" in out and "mudroom firmware fetch lamp" in out
     assert "software" not in call("devices", "approve", "lamp", ACME, "--unsigned")[1].splitlines()[-1]
     assert set(offered(home).values()) == {""}, "approved is not offered"
 
 
-def test_the_list_says_what_is_declared_kept_and_offered(home: Path, call: Call) -> None:
+def test_the_list_says_what_is_declared_kept_and_offered(home: Path, recorded: None, call: Call) -> None:
     first, second = rows(call, "list")
     assert (first["device"], first["version"], first["size"], first["digest"]) == ("plug", "2.1.0", 8, SOFTWARE["digest"])
     assert (first["kept"], first["offered"], second["device"]) == (False, False, "plug-2")
@@ -123,7 +129,7 @@ def test_the_list_says_what_is_declared_kept_and_offered(home: Path, call: Call)
     assert rows(call, "list", "lamp") == []
 
 
-def test_nothing_is_offered_that_is_not_here(home: Path, call: Call) -> None:
+def test_nothing_is_offered_that_is_not_here(home: Path, recorded: None, call: Call) -> None:
     code, _, err = call("firmware", "offer", "plug")
     assert code == 1 and "mudroom firmware fetch plug" in err
     for device in ("lamp", "nobody"):
@@ -161,7 +167,7 @@ def test_what_is_wrong_is_told_and_not_offered(
     assert set(offered(home).values()) == {""}
 
 
-def test_withdrawing_and_removing(home: Path, call: Call) -> None:
+def test_withdrawing_and_removing(home: Path, recorded: None, call: Call) -> None:
     file = keep(home)
     for device in ("plug", "plug-2"):
         call("firmware", "offer", device)
@@ -175,7 +181,7 @@ def test_withdrawing_and_removing(home: Path, call: Call) -> None:
     assert "was not here" in call("firmware", "remove", "plug-2")[1]
 
 
-def test_removing_what_no_device_has(home: Path, call: Call) -> None:
+def test_removing_what_no_device_has(home: Path, recorded: None, call: Call) -> None:
     assert call("firmware", "remove", "--unused")[1].strip() == "there was none"
     file = keep(home)
     (file.parent / ("0" * 64)).write_bytes(b"old")

@@ -12,9 +12,10 @@ import pytest
 
 from gateway.cli import main
 from gateway.config import load
+from gateway.ledger.batch import Batch
 from gateway.ledger.leaks import total
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.standard.envelope import outgoing, sent_at
 from gateway.standard.judge import Judge
@@ -108,7 +109,7 @@ def test_in_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "less by: an enum instead of text, or a shorter maxLength" in text
 
 
-def test_the_owner_sets_budget_and_pace(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_owner_sets_budget_and_pace(home: Path, recorded: None, capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "devices", "budget", "plug", "5000")
     told(capsys, "devices", "pace", "plug", "10")
     (row,) = json.loads(told(capsys, "leaks", "plug", "--json"))

@@ -13,7 +13,9 @@ import pytest
 
 from gateway.cli import main, status
 from gateway.cli.state import State
+from gateway.config import load
 from gateway.registry import RegistryFile
+from tests.unit.cli.recording import recording
 from tests.unit.standard.conftest import SAMPLES
 from tests.unit.standard.test_cms import signer
 
@@ -139,7 +141,7 @@ def test_draft_and_its_gaps(call: Call, tmp_path: Path) -> None:
 
 
 def test_approval_pins_the_signer_and_later_versions_are_weighed(
-    call: Call, tmp_path: Path, changed: Callable[[str, str], Path]
+    call: Call, recorded: None, tmp_path: Path, changed: Callable[[str, str], Path]
 ) -> None:
     call("devices", "add", "plug", "--mac", "02:00:00:00:00:01")
     code, _, err = call("devices", "approve", "plug", ACME)
@@ -187,7 +189,8 @@ def test_approval_pins_the_signer_and_later_versions_are_weighed(
 
 
 def test_the_announced_url_is_shown_and_not_fetched(call: Call, tmp_path: Path) -> None:
-    call("devices", "add", "plug", "--mac", "02:00:00:00:00:01")
+    with recording(load(tmp_path / "mudroom.toml")):
+        call("devices", "add", "plug", "--mac", "02:00:00:00:00:01")
     code, _, err = call("manifest", "fetch", "plug")
     assert code == 1 and "no approved manifest" in err and "--url" in err
     for url in ("http://acme.example/m", "https://acme.example/m?who=me", "https://192.168.1.1/m"):

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.cli import main
 from gateway.config import load
-from gateway.ledger.store import Batch, Quotas, Store, Tally
+from gateway.ledger.batch import Batch, Tally
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.cli import main
 from gateway.cli.output import console, plain, show
+from gateway.config import load
+from tests.unit.cli.recording import recording
 
 DANGEROUS = ["\x1b[2J", "\u202ereversed", "\u200bzero", "\x9b31m", "line\nbreak", "\r", "\ufeff", "\u2028"]
 
@@ -60,10 +62,11 @@ def test_a_manifest_cannot_speak_to_the_terminal_through_an_error(
     extension = {"version": 1, "vendor": {}, "hosts": [], "messages": {}, stray: 1}
     mud = {"mud-version": 1, "extensions": ["clear-envelope"], "clear-envelope": extension}
     manifest.write_text(json.dumps({"ietf-mud:mud": mud}))
-    for words in (["devices", "add", "plug", "--mac", "02:00:00:00:00:01"], ["devices", "approve", "plug", str(manifest)]):
-        monkeypatch.setattr(sys, "argv", ["mudroom", "--config", str(settings), *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
+    with recording(load(settings)):
+        for words in (["devices", "add", "plug", "--mac", "02:00:00:00:00:01"], ["devices", "approve", "plug", str(manifest)]):
+            monkeypatch.setattr(sys, "argv", ["mudroom", "--config", str(settings), *words])
+            with pytest.raises(SystemExit) as ended:
+                main()
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert "Clear Envelope does not know this member" in told

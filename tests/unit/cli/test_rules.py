@@ -13,12 +13,14 @@ import pytest
 from gateway.cli.checks import Box, rules
 from gateway.config import load
 from gateway.ipc.messages import Refused
-from gateway.ledger.store import Batch, Quotas, Store
+from gateway.ledger.batch import Batch
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.rules import Plans, RulesFolder
 from gateway.standard.envelope import Message, outgoing, sent_at
 from gateway.standard.judge import Judge
+from tests.unit.cli.recording import recording
 from tests.unit.cli.test_leaks import call
 from tests.unit.ledger.peers import submit
 
@@ -80,7 +82,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: object = 0) -> A
     return json.loads(capsys.readouterr().out)
 
 
-def test_the_owner_s_simple_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_owner_s_simple_words(home: Path, recorded: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("rules", "withhold", "plug", "power-reading", "/payload/label") == 0
     assert "plug in power-reading: /payload/label is withheld" in capsys.readouterr().out
     assert call("rules", "coarsen", "plug", "power-reading", "/payload/power", "--step", "50", "--note", "my kettle") == 0
@@ -168,8 +170,9 @@ def test_a_file_is_checked_before_it_is_in_the_folder(home: Path, capsys: pytest
 
 
 def test_explain_says_which_rule_decided_each_field(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    call("rules", "withhold", "plug", "any", "/payload/label", "--name", "no-label")
-    call("rules", "coarsen", "plug", "any", "/payload/power", "--step", "50", "--name", "rough")
+    with recording(load()):
+        call("rules", "withhold", "plug", "any", "/payload/label", "--name", "no-label")
+        call("rules", "coarsen", "plug", "any", "/payload/power", "--step", "50", "--name", "rough")
     record(home, 10)
     rows = {row["field"]: row for row in said(capsys, "explain", "m-00000011")}
     assert rows["/payload/label"] == {
@@ -179,7 +182,8 @@ def test_explain_says_which_rule_decided_each_field(home: Path, capsys: pytest.C
         "field": "/payload/power", "sent": "61.4", "left": "50", "rule": "rough", "did": "coarsen",
     }  # fmt: skip
     assert rows["/payload/on"]["did"] == "no rule: allow"
-    call("rules", "remove", "no-label")
+    with recording(load()):
+        call("rules", "remove", "no-label")
     assert {row["field"]: row for row in said(capsys, "explain", "m-00000011")} == rows, "as it was when the message came"
     (refused,) = said(capsys, "explain", "4")
     assert refused == {"reason": "rule-denied", "detail": "rule night says deny", "device": "plug"}

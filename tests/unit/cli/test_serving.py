@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import serving
+from gateway.web import resting
 
 
 @pytest.mark.parametrize(
@@ -42,12 +45,14 @@ def test_everything_else_is_the_whole_commands(words: list[str]) -> None:
     assert serving.call(words) is None
 
 
-HEAVY = {"typer", "rich", "pyroute2", "bcc", "mitmproxy", "sqlite3", "cryptography"}
+HEAVY = {"typer", "rich", "pyroute2", "bcc", "mitmproxy", "sqlite3", "cryptography", "argon2", "jinja2"}
 NEEDS = {
     "names": set(),
     "enrolment": {"cryptography"},
     "ledger": {"sqlite3"},
     "courier": {"cryptography"},  # it signs
+    "web": {"jinja2"},
+    "steward": {"sqlite3"},
     "signer": {"cryptography"},
     "door": {"mitmproxy", "cryptography"},
 }
@@ -64,7 +69,11 @@ def test_a_service_loads_only_what_it_needs(service: str, tmp_path: Path) -> Non
         "from gateway.cli import main\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as sock:  # the pages load what they need once somebody knocked
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, pass_fds=(sock.fileno(),),
+            env=os.environ | {resting.SOCKETS: str(sock.fileno())},
+        )  # fmt: skip
     assert set(done.stdout.split()) & HEAVY == NEEDS[service]
 
 

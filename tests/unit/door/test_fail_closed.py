@@ -50,7 +50,7 @@ def test_a_message_that_waits_when_the_ledger_dies_is_not_called_recorded(own: L
     own.ledger.decide = lambda submit: None
     with own.tls() as sock:
         sock.sendall(post())
-        own.ledger.submits.get(timeout=5)
+        own.ledger.submits.get(timeout=10)
         own.on_loop(lambda: [link.close() for link in list(own.ledger.links)])
         status, problem = problem_of(sock.recv(65_536))
     assert status == 503

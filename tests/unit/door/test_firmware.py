@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import json
 import socket
 import ssl
@@ -23,6 +25,7 @@ from gateway.door.layer import PIECE_BYTES
 from gateway.ipc.messages import Outcome
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind
+from gateway.rulewriting import add
 from gateway.standard.firmware import IMAGE_PATH, PATH
 from tests.unit.door.lab import HOST, MEDIA, MESSAGE, SAMPLES, SENSOR, TARGET, WAIT, Lab, drain, problem_of
 from tests.unit.door.lab2 import Device2, tls2
@@ -416,3 +419,17 @@ def test_a_descriptor_is_not_left_open(own: Lab) -> None:
     assert own.ledger.handed.empty()
     while opened():
         threading.Event().wait(0.01)
+
+
+def test_a_rule_that_shuts_the_device_out_cuts_an_image_that_is_on_its_way(own: Lab) -> None:
+    with own.http() as client:
+        client.request("GET", IMAGE_PATH)
+        answer = client.getresponse()
+        assert answer.status == 200
+        assert answer.read(1000) == IMAGE[:1000]
+        add(own.config.paths.rules, {"name": "out", "device": "plug-1", "do": "quarantine"})
+        got = 1000
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while piece := answer.read(65536):
+                got += len(piece)
+    assert got < len(IMAGE)

@@ -58,7 +58,7 @@ VIOLATIONS = [
 def test_violations_are_answered_recorded_and_end_the_connection(lab: Lab, raw: bytes, reason: Reason | None) -> None:
     status, problem = problem_of(exchange(lab, raw))
     assert 400 <= status < 600
-    told = lab.ledger.refused.get(timeout=5)
+    told = lab.ledger.refused.get(timeout=10)
     found = Reason.from_code(told.reason)
     assert problem["type"].endswith(found.label)
     assert 100 <= found.code <= 108
@@ -74,7 +74,7 @@ def test_a_second_request_before_the_answer(lab: Lab) -> None:
     try:
         with lab.tls() as sock:
             sock.sendall(post())
-            first = lab.ledger.submits.get(timeout=5)
+            first = lab.ledger.submits.get(timeout=10)
             sock.sendall(post())
             assert drain(sock) == b"", "an answer now could be taken for the other request's"
             lab.refusal(Reason.HTTP_PIPELINING)
@@ -94,7 +94,7 @@ def test_keep_alive_and_close(lab: Lab) -> None:
             assert sock.recv(65_536).startswith(b"HTTP/1.1 200 ")
         sock.sendall(post(more="Connection: close\r\n"))
         assert b"\r\nConnection: close\r\n" in drain(sock)
-    identifiers = {lab.ledger.submits.get(timeout=5).id for _ in range(21)}
+    identifiers = {lab.ledger.submits.get(timeout=10).id for _ in range(21)}
     assert len(identifiers) == 21
 
 
@@ -111,7 +111,7 @@ def test_half_a_request_times_out(lab: Lab) -> None:
         sock.sendall(post()[:-5])
         started = time.monotonic()
         assert drain(sock) == b""
-        assert 0.5 < time.monotonic() - started < 3
+        assert 0.5 < time.monotonic() - started < 10
     lab.attempt(Reason.TIMEOUT)
 
 
@@ -128,7 +128,7 @@ def test_a_trickle_does_not_buy_time(lab: Lab) -> None:
                 continue
             except (ssl.SSLError, OSError):
                 break
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 15
     lab.attempt(Reason.TIMEOUT)
 
 
@@ -156,7 +156,7 @@ def test_a_device_that_leaves_while_its_message_is_recorded(lab: Lab) -> None:
     try:
         with lab.tls() as sock:
             sock.sendall(post())
-            submit = lab.ledger.submits.get(timeout=5)
+            submit = lab.ledger.submits.get(timeout=10)
     finally:
         lab.ledger.decide = usual
     lab.on_loop(lambda: [link.send(Outcome(submit.ref, "accepted", 202, b"", "", -1)) for link in lab.ledger.links])
@@ -172,7 +172,7 @@ def test_the_judge_refuses_and_the_connection_lives(lab: Lab) -> None:
         status, problem = problem_of(raw)
         assert status == 422
         assert problem["pointers"]
-        told = lab.ledger.refused.get(timeout=5)
+        told = lab.ledger.refused.get(timeout=10)
         assert told.type == "power-reading"
         assert b"tracker" in told.original
         sock.sendall(post())

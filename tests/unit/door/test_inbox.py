@@ -45,7 +45,7 @@ def test_what_waits_comes_in_canonical_form_with_the_gateway_s_numbers(lab: Lab)
     assert body == (
         b'{"ce":1,"inbox":[{"payload":{"on":true},"seq":4,"type":"switch"},{"payload":{"on":false},"seq":5,"type":"switch"}]}'
     )
-    ask = lab.ledger.asks.get(timeout=5)
+    ask = lab.ledger.asks.get(timeout=10)
     pair = lab.registry.current().by_id["plug-1"].pseudonym
     assert ask == AskInbox(ask.ref, "plug-1", pair, HOST, 3)
     assert lab.ledger.submits.empty() and lab.ledger.refused.empty(), "nothing leaves, and nothing is amiss"
@@ -54,7 +54,7 @@ def test_what_waits_comes_in_canonical_form_with_the_gateway_s_numbers(lab: Lab)
 def test_nothing_waits(lab: Lab) -> None:
     status, fields, body = get(lab)
     assert (status, body) == (204, b"") and "content-type" not in fields
-    assert lab.ledger.asks.get(timeout=5).received == 0
+    assert lab.ledger.asks.get(timeout=10).received == 0
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_the_manifest_of_now_does_not_declare_stays_here(lab: Lab, body: by
     status, _, content = get(lab)
     assert status == 200
     assert [entry["seq"] for entry in json.loads(content)["inbox"]] == [5]
-    refused = lab.ledger.entries_refused.get(timeout=5)
+    refused = lab.ledger.entries_refused.get(timeout=10)
     assert (refused.device, refused.host, refused.number) == ("plug-1", HOST, 4)
     assert Reason.from_code(refused.reason) and "manifest of now" in refused.detail
 
@@ -83,7 +83,7 @@ def test_a_manifest_that_was_narrowed_holds_for_what_waits(own: Lab) -> None:
     with own.registry.change() as change:
         change.approve("plug-1", json.dumps(document).encode(), IPv4Network("127.77.0.0/24"), IPv6Network("fd00::/64"))
     assert get(own)[0] == 204
-    assert own.ledger.entries_refused.get(timeout=5).reason == Reason.TYPE_UNKNOWN.code
+    assert own.ledger.entries_refused.get(timeout=10).reason == Reason.TYPE_UNKNOWN.code
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "07", "1.0", "x", "", "9007199254740992", "1" * 40, "1, 2"])

@@ -16,7 +16,7 @@ def test_a_message_crosses(lab: Lab) -> None:
         answer = client.getresponse()
         assert (answer.status, answer.read()) == (200, b'{"ok":true}')
         assert answer.getheader("content-type") == MEDIA
-    submit = lab.ledger.submits.get(timeout=5)
+    submit = lab.ledger.submits.get(timeout=10)
     assert submit.original == MESSAGE
     assert (submit.device, submit.vendor, submit.host, submit.type) == ("plug-1", "Acme", HOST, "power-reading")
     outgoing = json.loads(submit.outgoing)
@@ -32,7 +32,7 @@ def test_what_it_could_hide_goes_along(lab: Lab) -> None:
     with lab.http() as client:
         client.request("POST", TARGET, MESSAGE, {"Content-Type": MEDIA})
         assert client.getresponse().status == 200
-    submit = lab.ledger.submits.get(timeout=5)
+    submit = lab.ledger.submits.get(timeout=10)
     assert (submit.budget, submit.slot_ms, submit.paced) == (5000, 100, False), "its rate leaves no slots"
     judge = Judge(lab.registry.current().manifest_of(lab.registry.current().by_id["plug-1"]))  # type: ignore[arg-type]
     message = judge.from_device(HOST, "power-reading", MESSAGE)

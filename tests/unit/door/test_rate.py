@@ -16,5 +16,5 @@ def test_more_messages_than_declared(own: Lab) -> None:
     assert set(seen[:60]) == {422}
     assert set(seen[61:]) == {429}
     for _ in range(60):
-        own.ledger.refused.get(timeout=5)
+        own.ledger.refused.get(timeout=10)
     own.refusal(Reason.RATE_MESSAGES)

@@ -11,7 +11,8 @@ import pytest
 
 from gateway.reasons import Reason
 from gateway.registry import Kind
-from gateway.rulewriting import add, remove
+from gateway.rulewriting import add, switch
+from gateway.standard import firmware, inbox
 from tests.unit.door.lab import MEDIA, MESSAGE, TARGET, Lab
 
 SENT = json.loads(MESSAGE)["payload"]
@@ -37,19 +38,19 @@ def post(lab: Lab, body: bytes = MESSAGE) -> tuple[int, dict[str, Any], str | No
 
 def test_a_withheld_field_does_not_leave_and_the_envelope_says_so(lab: Lab, rules: Path) -> None:
     assert post(lab)[0] == 200
-    before = lab.ledger.submits.get(timeout=5)
+    before = lab.ledger.submits.get(timeout=10)
     add(rules, {"name": "no-label", "device": "plug-1", "field": "/payload/label", "do": "withhold"})
     assert post(lab)[0] == 200
-    after = lab.ledger.submits.get(timeout=5)
+    after = lab.ledger.submits.get(timeout=10)
     envelope = json.loads(after.outgoing)
     assert envelope["payload"] == {name: value for name, value in SENT.items() if name != "label"}
     assert envelope["withheld"] == ["/payload/label"] == list(after.withheld)
     assert json.loads(after.rules) == [{"rule": "no-label", "do": "withhold", "at": ["/payload/label"]}]
     assert after.original == MESSAGE, "the owner keeps what came"
     assert 0 < after.bits < before.bits - 50, "a text that does not leave costs nothing"
-    remove(rules, "no-label")
+    switch(rules, "remove", "no-label")
     assert post(lab)[0] == 200
-    assert json.loads(lab.ledger.submits.get(timeout=5).outgoing)["withheld"] == []
+    assert json.loads(lab.ledger.submits.get(timeout=10).outgoing)["withheld"] == []
 
 
 def test_a_denied_message_is_refused_and_only_the_record_names_the_rule(lab: Lab, rules: Path) -> None:
@@ -74,7 +75,7 @@ def test_a_limit_refuses_what_is_more_and_says_when_to_come_again(lab: Lab, rule
 def test_a_delayed_message_is_on_record_at_once_and_says_for_how_long(lab: Lab, rules: Path) -> None:
     add(rules, {"name": "later", "do": "delay", "seconds": 90})
     post(lab)
-    submit = lab.ledger.submits.get(timeout=5)
+    submit = lab.ledger.submits.get(timeout=10)
     assert (submit.delay_ms, submit.wait_ms) == (90_000, 0), "nobody waits for an answer that comes later"
     assert json.loads(submit.rules) == [{"rule": "later", "do": "delay", "at": []}]
 
@@ -89,7 +90,7 @@ def test_quarantine_by_a_value_shuts_out_all_that_follows_until_the_rules_change
     assert post(lab)[0] == 403, "an ordinary one, too"
     assert "mudroom devices quarantine plug-1" in lab.refusal(Reason.RULE_QUARANTINED).detail
     assert lab.registry.current().by_id["plug-1"].kind is Kind.STANDARD, "only the owner's command writes the registry"
-    remove(rules, "odd")
+    switch(rules, "remove", "odd")
     assert post(lab)[0] == 200
 
 
@@ -107,7 +108,7 @@ def test_a_broken_file_keeps_the_rules_that_were_good(lab: Lab, rules: Path) -> 
     (rules / "60-broken.toml").write_text("[[rule]\n")
     assert post(lab)[0] == 200
     for _ in range(2):
-        assert json.loads(lab.ledger.submits.get(timeout=5).outgoing)["withheld"] == ["/payload/label"]
+        assert json.loads(lab.ledger.submits.get(timeout=10).outgoing)["withheld"] == ["/payload/label"]
 
 
 def test_rules_that_were_never_readable_let_nothing_leave(own: Lab) -> None:
@@ -142,3 +143,49 @@ def test_a_message_that_does_not_conform_is_refused_before_any_rule(lab: Lab, ru
     status, problem, _ = post(lab, MESSAGE.replace(b"Reading lamp, living room", b"aGVsbG8gd29ybGQhIQ9xK4zQ"))
     assert (status, problem["type"]) == (422, "urn:mudroom:refusal:not-readable")
     lab.refusal(Reason.NOT_READABLE)
+
+
+# --- a quarantine that a rule orders stops all else, too ------------------------------------------------------------------
+
+SHUT = "urn:mudroom:refusal:rule-quarantined"
+
+
+def get(lab: Lab, path: str) -> tuple[int, bytes]:
+    with lab.http() as client:
+        client.request("GET", path)
+        answer = client.getresponse()
+        return answer.status, answer.read()
+
+
+def test_a_device_that_a_rule_shuts_out_gets_neither_inbox_nor_software(lab: Lab, rules: Path) -> None:
+    add(rules, {"name": "out", "device": "plug-1", "do": "quarantine"})
+    for path in (inbox.PATH, firmware.PATH, firmware.IMAGE_PATH):
+        status, body = get(lab, path)
+        assert (status, json.loads(body)["type"]) == (403, SHUT), path
+        assert b"rule out" not in body
+        assert "rule out" in lab.refusal(Reason.RULE_QUARANTINED).detail
+    assert lab.ledger.asks.empty(), "the ledger is not even asked"
+    switch(rules, "remove", "out")
+    assert get(lab, inbox.PATH)[0] == 204
+    assert get(lab, firmware.PATH)[0] == 204
+
+
+def test_what_a_message_did_shuts_out_from_the_inbox_too(lab: Lab, rules: Path) -> None:
+    add(rules, {"name": "odd", "value_of": "/payload/power", "above": 3000, "do": "quarantine"})
+    assert get(lab, inbox.PATH)[0] == 204, "it did nothing yet"
+    assert post(lab, MESSAGE.replace(b"61.4", b"3001"))[0] == 403
+    lab.refusal(Reason.RULE_QUARANTINED)
+    assert get(lab, inbox.PATH)[0] == get(lab, firmware.PATH)[0] == 403
+    lab.refusal(Reason.RULE_QUARANTINED)
+    lab.refusal(Reason.RULE_QUARANTINED)
+    add(rules, {"name": "other", "type": "alarm", "do": "deny"})
+    assert get(lab, inbox.PATH)[0] == 204, "until the rules change"
+
+
+def test_rules_that_cannot_be_read_hand_out_nothing(own: Lab) -> None:
+    folder = own.config.paths.rules
+    folder.mkdir()
+    (folder / "a.toml").write_text("[[rule]\n")
+    for path in (inbox.PATH, firmware.PATH):
+        status, body = get(own, path)
+        assert json.loads(body)["type"] == "urn:mudroom:refusal:rules-unreadable" and status >= 400

@@ -231,7 +231,7 @@ def test_revocation_holds_at_the_next_request_of_an_open_connection(lab: Lab) ->
     with lab.tls(identity) as sock:
         sock.sendall(post())
         assert sock.recv(65_536).startswith(b"HTTP/1.1 200 ")
-        lab.ledger.submits.get(timeout=5)
+        lab.ledger.submits.get(timeout=10)
         with lab.registry.change() as change:
             change.revoke("plug-1", identity.serial)
         sock.sendall(post())
@@ -320,7 +320,7 @@ def test_connections_per_device(lab: Lab) -> None:
     finally:
         for sock in held:
             sock.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while True:  # the places are free again as soon as the door has seen the ends
         try:
             with lab.tls() as sock:
@@ -337,7 +337,7 @@ def test_a_handshake_that_never_ends(lab: Lab) -> None:
         sock.sendall(b"\x16\x03\x01")
         started = time.monotonic()
         assert drain(sock) == b""
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
     assert lab.attempt(Reason.TIMEOUT).count == 1
 
 

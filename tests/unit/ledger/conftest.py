@@ -1,4 +1,4 @@
-"""A folder that service users may pass through, which pytest's own (0700) is not."""
+"""A folder that service users may pass through, which pytest's own (0700) is not; a record in it, and who tends it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from gateway.ledger.space import Bounds
+from gateway.ledger.store import Quotas, Store
+from gateway.ledger.tending import Tender
+
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ledger-t-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         yield Path(name)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Open; its bound is 4 MiB."""
+    made = Store(tmp_path / "ledger" / "ledger.db", Quotas(10**9, 10**12, 10**9, 10**9), Bounds(4 * 1024 * 1024, 0))
+    made.open()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tender(store: Store, tmp_path: Path) -> Tender:
+    """By a clock that nobody measured."""
+    return Tender(store, 0, tmp_path / "no-clock")

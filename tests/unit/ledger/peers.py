@@ -30,6 +30,7 @@ from gateway.ipc.messages import (
     Deferred,
     Deliver,
     Delivered,
+    Erased,
     Fetch,
     FetchAnswer,
     InboxAnswer,
@@ -62,7 +63,7 @@ class Peer:
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
         self.ended = asyncio.Event()
-        union = Outcome | Deliver | Fetch | FetchAnswer | Status | Poll | InboxAnswer
+        union = Outcome | Deliver | Fetch | FetchAnswer | Erased | Status | Poll | InboxAnswer
         self.channel = Channel(union, self._receive, lambda _: self.ended.set())
 
     def _receive(self, channel: Channel, message: Any) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from gateway.ipc.handouts import HandedOut, Handout
 from gateway.ipc.messages import Outcome
+from gateway.ledger.batch import Note
 from gateway.ledger.handouts import MOST_OPEN, MOST_PER_DEVICE, MOST_PER_HOUR, Handouts
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Note
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import connect, running, settings
 from tests.unit.ledger.test_main import run

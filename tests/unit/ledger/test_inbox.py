@@ -22,6 +22,7 @@ from gateway.ledger.store import Quotas, Store
 from gateway.ledger.writer import Writer
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
+from gateway.rulewriting import add, switch
 from tests.unit.courier.street import HOST, manifest
 from tests.unit.ledger.peers import Peer, Process, connect, rows, running, settings
 from tests.unit.ledger.test_main import eventually, run
@@ -156,6 +157,7 @@ def test_without_its_schedule_on_disk_nothing_is_asked(tmp_path: Path) -> None:
             seconds=0.1, keep_seconds=1000, answer_seconds=10,
         )  # fmt: skip
         schedule.start()
+        await eventually(lambda: {plan.place.device for plan in plans if isinstance(plan, Plan)} == {"plug", "lamp"})
         await asyncio.sleep(0.5)  # five times of the schedule
         assert {plan.place.device for plan in plans if isinstance(plan, Plan)} == {"plug", "lamp"}
         assert link.asked == []
@@ -460,5 +462,25 @@ def test_numbers_that_no_vendor_can_answer_stop_no_records(tmp_path: Path, wrong
             "SELECT count(*) FROM records WHERE device = 'plug' AND kind LIKE 'inbox%' AND kind <> ?",
             mailbox.PLAN,
         ) == [(0,)]
+
+    run(work)
+
+
+def test_nobody_is_asked_for_a_device_that_the_owner_s_rules_shut_out(tmp_path: Path) -> None:
+    """By the rules alone, and again as soon as they are gone; who is not shut out is asked as before."""
+    made = home(tmp_path)
+    add(made.paths.rules, {"name": "out", "device": "plug", "do": "quarantine"})
+
+    async def work() -> None:
+        async with running(made), courier(made.paths.socket("ledger")) as vendor:
+            await vendor.asked("lamp", 3)
+            assert vendor.polls["plug"] == []
+            switch(made.paths.rules, "remove", "out")
+            await vendor.asked("plug", 1)
+            add(made.paths.rules, {"name": "other", "device": "lamp", "do": "quarantine"})
+            await vendor.asked("plug", len(vendor.polls["plug"]) + 2)
+            before = len(vendor.polls["lamp"])
+            await vendor.asked("plug", len(vendor.polls["plug"]) + 2)
+            assert len(vendor.polls["lamp"]) == before
 
     run(work)

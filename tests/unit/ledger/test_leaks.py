@@ -11,10 +11,11 @@ import pytest
 
 from gateway.ipc.messages import AskStatus, Outcome
 from gateway.ledger import leaks
+from gateway.ledger.batch import Answer, Batch
 from gateway.ledger.leaks import DAY, Days, Spent, charge, total
 from gateway.ledger.reader import Reader
 from gateway.ledger.schedule import Flight, Schedule
-from gateway.ledger.store import Answer, Batch, Quotas, Store
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from gateway.standard.slots import presence
 from tests.unit.ledger.peers import connect, running, settings, submit
@@ -257,10 +258,11 @@ def ledger_with_courier(tmp_path: Path, work: Callable[..., Awaitable[None]]) ->
 
 def test_messages_of_a_slot_leave_together_after_it(tmp_path: Path) -> None:
     async def work(courier, door, _root) -> None:  # type: ignore[no-untyped-def]
-        slot = 400 * 10**6
+        slot = 1000 * 10**6
+        await asyncio.sleep((slot - time.time_ns() % slot) / 1e9)  # begun late in a slot, the first would leave before the last came
         began = time.time_ns() // slot * slot
         for number, type_ in enumerate(("b-second", "a-first", "b-second")):
-            door.send(submit(number, slot_ms=400, paced=True, type_=type_, received=began + number))
+            door.send(submit(number, slot_ms=1000, paced=True, type_=type_, received=began + number))
         for _ in range(3):
             assert (await door.get()).kind == "accepted"
         found = [await courier.get() for _ in range(3)]

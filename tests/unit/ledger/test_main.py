@@ -15,9 +15,10 @@ import pytest
 from gateway.config import Config
 from gateway.ipc import channel as ipc
 from gateway.ipc.messages import AskInbox, AskStatus, Attempt, Counters, Deliver, EntryRefused, Polled
+from gateway.ledger.batch import Batch
 from gateway.ledger.main import Ledger, roles
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import Batch, Quotas, Store, StoreError
+from gateway.ledger.store import Quotas, Store, StoreError
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import (
     Peer,
@@ -311,8 +312,8 @@ def test_a_clock_that_is_set_gives_up_nothing_that_came_just_now(tmp_path: Path)
             assert (await door.get()).kind == "accepted"
             async with asyncio.timeout(20):
                 courier.send(deferred((await courier.inbox.get()).id))
-                ledger._expiry_due = 0.0  # the old are looked for with the next sweep, within a second
-                while not ledger._expiry_due:
+                ledger._expiring._due = 0.0  # the old are looked for with the next sweep, within a second
+                while not ledger._expiring._due:
                     courier.send(deferred((await courier.inbox.get()).id))
                 courier.send(deferred((await courier.inbox.get()).id))
             assert rows(made.paths.ledger, "SELECT count(*) FROM outbox") == [(1,)]
@@ -470,7 +471,7 @@ def test_a_full_disk_refuses_everything_and_an_emptier_one_records_again(tmp_pat
     made = settings(tmp_path, ledger={"disk_reserve": 0})
     disk = made.paths.ledger.parent
     disk.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=720k,mode=0700", "ledger-t-disk", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k,mode=0700", "ledger-t-disk", disk], check=True)
     try:
         process = Process(tmp_path)
         try:
@@ -496,7 +497,9 @@ async def _fill_and_free(socket: Path, disk: Path) -> None:
         if outcome.kind == "accepted":
             acknowledged.add(f"m-{number:08d}")
         assert number < 1000
-    assert (outcome.kind, outcome.status, outcome.reason) == ("refused", 503, Reason.LEDGER_UNAVAILABLE.code)
+    assert (outcome.kind, outcome.status) == ("refused", 503)
+    # by the disk itself, or by the last look at it: on a disk so small it is a matter of a page which comes first
+    assert outcome.reason in (Reason.LEDGER_UNAVAILABLE.code, Reason.RECORD_FULL.code)
     root.send(AskStatus())
     status = await root.get()
     assert not status.ready
@@ -561,6 +564,9 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged(tmp_path: Path) -
             doors = [await connect(socket, "door") for _ in range(8)]
             tasks = [asyncio.create_task(vendor(courier))]
             tasks += [asyncio.create_task(sender(door, 10_000_000 * life + 100_000 * n)) for n, door in enumerate(doors)]
+            enough = len(acknowledged) + 30
+            while len(acknowledged) < enough:  # however slow the machine
+                await asyncio.sleep(0.01)
             await asyncio.sleep(0.2 + dice.random() * 0.6)  # the random moment is what is tested
             process.kill()
             for peer in (courier, *doors):

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from gateway.ipc.messages import Submit
+from gateway.ledger.batch import Batch
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import MOST_DELAY_MS, MOST_RULES, Batch, Quotas, Store
+from gateway.ledger.store import MOST_DELAY_MS, MOST_RULES, Quotas, Store
 from gateway.policy.rule import MAX_DELAY
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import connect, rows, running, settings, submit, taken
@@ -100,11 +101,12 @@ def test_a_restart_makes_no_delayed_message_leave_sooner(tmp_path: Path) -> None
         async with running(made) as socket:
             courier, door = await connect(socket, "courier"), await connect(socket, "door")
             door.send(submit(2))
-            assert (await courier.get()).id == "m-00000002"
-            courier.send(taken("m-00000002"))
-            assert (await courier.get()).id == "m-00000001"
-            assert time.monotonic() - began >= 2.4
-            courier.send(taken("m-00000001"))
+            left: dict[str, float] = {}
+            while len(left) < 2:  # which is first tells only how long the restart took
+                id = (await courier.get()).id
+                left[id] = time.monotonic() - began
+                courier.send(taken(id))
+            assert left["m-00000001"] >= 2.4
             await door.close()
             await courier.close()
 

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from gateway.ipc.messages import AskStatus, Polled, PolledEntry, Submit
-from gateway.ledger import store as stores
+from gateway.ledger import attempts
+from gateway.ledger.batch import Answer, Batch, Tally
 from gateway.ledger.chain import GENESIS
 from gateway.ledger.mailbox import Arrived, End, Place, found
 from gateway.ledger.migrations import STEPS
 from gateway.ledger.reader import Reader
 from gateway.ledger.space import Bounds, Space
-from gateway.ledger.store import Answer, Batch, Quotas, Store, Tally
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import Process, answer, connect, refusal, rows, settings, submit
 from tests.unit.ledger.test_main import run
@@ -203,7 +204,7 @@ def test_attempts_go_with_the_records_of_their_time(store: Store, monkeypatch: p
     store.commit(old)
     deliver(store, range(4000))
     assert rows(store.path, "SELECT count(*) FROM attempts WHERE last = 1") == [(0,)]
-    monkeypatch.setattr(stores, "ROWS_PER_DEVICE", 100)
+    monkeypatch.setattr(attempts, "ROWS_PER_DEVICE", 100)
     store.commit(Batch(attempts={("plug", Reason.QUIC.code, "udp", "192.0.2.1", 443, "kernel"): Tally(1, 1, 1)}))
     assert rows(store.path, "SELECT destination FROM attempts WHERE last = 1") == [("192.0.2.1",)]  # its places are free again
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.ledger.batch import Answer, Batch
 from gateway.ledger.chain import GENESIS
 from gateway.ledger.migrations import MigrationError
 from gateway.ledger.reader import LedgerError, Reader
-from gateway.ledger.store import Answer, Batch, Quotas, Store, StoreError
+from gateway.ledger.store import Quotas, Store, StoreError
 from gateway.reasons import Reason
 from tests.unit.ledger.peers import refusal, submit
 

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config import Config, Firewall, Forward, Lan
+from gateway.config import Config, Firewall, Forward, Lan, Web
 from gateway.network import nft
+from gateway.service import TELLING_UID
 
 USERS = nft.uids(
-    {"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957, "enrolment": 959}, time=958
+    {
+        "door": 951,
+        "names": 952,
+        "signer": 953,
+        "ledger": 954,
+        "courier": 955,
+        "dhcp": 956,
+        "lan": 957,
+        "enrolment": 959,
+        "web": 960,
+    },
+    time=958,
 )
 
 
@@ -18,7 +30,7 @@ def test_every_chain_of_ours_ends_in_a_counted_drop_or_has_nothing_to_refuse() -
         name, _, body = part.partition(" {")
         chains[name] = [line.strip() for line in body.split("}\n\n")[0].splitlines() if line.strip() not in ("", "}")]
     ending = {name for name, lines in chains.items() if lines[-1] == "counter drop"}
-    services = {"from_confined", "from_courier", "from_lan_service", "from_time", "from_time_server"}
+    services = {"from_confined", "from_courier", "from_lan_service", "from_web", "from_telling", "from_time", "from_time_server"}
     assert ending == {"input", "from_dmz", "from_lan", "from_wan", "ssh_from_wan", "forward", "forwarded"} | services
     for name in ("input", "forward"):
         assert "policy drop;" in chains[name][0]
@@ -78,7 +90,49 @@ def test_only_flows_between_lan_and_wan_are_carried_past_the_chains() -> None:
 
 def test_without_a_time_service_no_rule_names_its_user() -> None:
     without = nft.uids(
-        {"door": 951, "names": 952, "signer": 953, "ledger": 954, "courier": 955, "dhcp": 956, "lan": 957, "enrolment": 959}
+        {
+            "door": 951,
+            "names": 952,
+            "signer": 953,
+            "ledger": 954,
+            "courier": 955,
+            "dhcp": 956,
+            "lan": 957,
+            "enrolment": 959,
+            "web": 960,
+        }
     )
     assert "goto from_time\n" not in nft.render(Config(), without)
     assert "meta skuid 958 goto from_time" in nft.render(Config(), USERS)
+
+
+def test_the_pages_answer_the_lan_at_their_port_and_open_nothing() -> None:
+    text = nft.render(Config(web=Web(port=8443)), USERS)
+    assert "tcp dport { 22, 53, 8443 } accept" in text and "443 }" not in text.replace("8443 }", "")
+    chain = text[text.index("chain from_web {") :].partition("}")[0]
+    assert [line.strip() for line in chain.splitlines()[1:] if line.strip()] == [
+        'oifname != "lan0" counter drop',
+        "tcp flags & (syn | ack) == syn counter drop",
+        "tcp sport 8443 accept",
+        "counter drop",
+    ]
+    assert "meta skuid 960 goto from_web" in text
+    assert "dport { 22, 53" not in text[text.index("chain from_wan {") : text.index("chain ssh_from_wan {")]
+
+
+def test_who_tells_notices_reaches_machines_in_the_lan_and_nobody_else() -> None:
+    text = nft.render(Config(), USERS)
+    chain = text[text.index("chain from_telling {") :].partition("}")[0]
+    assert [line.strip() for line in chain.splitlines()[1:] if line.strip()] == [
+        'oifname != "lan0" counter drop',
+        "ip daddr 192.168.77.0/24 meta l4proto tcp accept",
+        f"ip6 daddr {Config().lan.ipv6.network} meta l4proto tcp accept",
+        "counter drop",
+    ]
+    assert f"meta skuid {TELLING_UID} goto from_telling" in text
+
+
+@pytest.mark.parametrize("port", [22, 53])
+def test_the_pages_take_no_port_of_another_service(port: int) -> None:
+    with pytest.raises(ValueError, match=r"web\.port: .*take another"):
+        Config(web=Web(port=port))

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.cli.pairing import listed
 from gateway.ipc.messages import Enrol, Enrolled, Pair, Prove, Renew
+from gateway.pairing import listed
 from gateway.pki import issue
 from gateway.pki.ca import new_authority
 from gateway.pki.enrolment import MOST_PAIRINGS, MOST_WRONG, Enrolments, Pairing

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.ipc.ask import NoAnswer, ask
-from gateway.ipc.frames import encode
-from gateway.ipc.messages import AskStatus, Pair, Paired, Proof, Prove, SignDevice, Signed, SignLeaf, Status
+from gateway.ipc.frames import FrameReader, encode
+from gateway.ipc.messages import AskStatus, Knocked, Pair, Paired, Proof, Prove, SignDevice, Signed, SignLeaf, Status
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.service import uid_of
@@ -127,7 +128,7 @@ def test_the_door_gets_nothing_else(signer: Signer) -> None:
 def test_enrolment_gets_its_own_leaf_and_what_it_relays(signer: Signer) -> None:
     assert signer.ask_as("mudroom-enrolment", "leaf", "mudroom.home.arpa") == "signed"
     assert "for the door only" in signer.ask_as("mudroom-enrolment", "leaf", HOST)
-    assert "for enrolment only" in signer.ask_as("mudroom-door", "leaf", "mudroom.home.arpa")
+    assert "for enrolment and the owner's pages only" in signer.ask_as("mudroom-door", "leaf", "mudroom.home.arpa")
     assert signer.ask_as("mudroom-enrolment", "prove", "") == "proof"
     assert signer.ask_as("mudroom-enrolment", "enrol", "") == "enrolled"
     for kind, name in (("pair", "plug-1"), ("device", "plug-1"), ("status", "")):
@@ -149,12 +150,15 @@ def test_the_owner_pairs_and_whoever_leaves_ends_it(signer: Signer) -> None:
         assert "already" in ask(signer.socket, question, Paired).error
         proof = ask(signer.socket, Prove(5, "02:00:00:00:00:01", bytes(32)), Proof)
         assert (proof.reason, len(proof.proof)) == (-1, 32)
+        owner.settimeout(5)
+        heard = [msgspec.msgpack.decode(each, type=Knocked | Paired) for each in FrameReader().feed(owner.recv(4096))]
+        assert heard == [Knocked(4, 1)], "whoever waits hears that the device is there"
     waits(signer, "none")
     assert ask(signer.socket, Prove(5, "02:00:00:00:00:01", bytes(32)), Proof).reason == Reason.ENROLMENT_WAITING.code
 
 
 def waits(signer: Signer, name: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while ask(signer.socket, AskStatus(), Status).facts["waiting for their device"] != name:
         assert time.monotonic() < deadline
         time.sleep(0.01)

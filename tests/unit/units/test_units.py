@@ -7,16 +7,22 @@ import re
 import pytest
 
 from gateway import service
+from gateway.box import notice_timer
 from gateway.network.plan import PRIORITY_BLACKHOLE
 from tests.unit.units.reading import EVERYTHING, FILES, SERVICES, SOCKETS, UNITS, Unit, read, seconds
 
-BY_TIMER = {"mudroom-clock-keep.service"}
+BY_TIMER = {"mudroom-clock-keep.service", "mudroom-anchor.service", "mudroom-notices.service", "mudroom-telling.service"}
 ONE_SHOT = BY_TIMER | {"mudroom-closed.service", "mudroom-setup.service", "mudroom-network.service", "mudroom-clock.service"}
 DAEMONS = set(SERVICES) - ONE_SHOT
 DNSMASQ = {"mudroom-dhcp.service", "mudroom-lan.service"}
 # Root, and why: see the comment in each
-ROOT = ONE_SHOT | {"mudroom-steering.service", "mudroom-console@.service"}
-ALONE = {f"mudroom-{name}.service" for name in ("door@", "names", "enrolment", "signer", "ledger")}
+ROOT = ONE_SHOT - {"mudroom-telling.service"} | {
+    "mudroom-steering.service",
+    "mudroom-steward.service",
+    "mudroom-console@.service",
+}
+ON_DEMAND = {"mudroom-steward.service"}  # by its socket; ends by itself
+ALONE = {f"mudroom-{name}.service" for name in ("door@", "names", "enrolment", "signer", "ledger", "steward", "notices")}
 EVERY_FENCE = {
     "NoNewPrivileges": "yes", "LockPersonality": "yes", "RestrictRealtime": "yes", "RestrictSUIDSGID": "yes",
     "ProtectSystem": "strict",
@@ -32,18 +38,18 @@ def test_the_units_are_those_that_everybody_counts_on() -> None:
     assert set(SERVICES) == {
         f"mudroom-{name}.service"
         for name in (
-            "closed", "setup", "network", "clock", "clock-keep", "steering", "signer", "ledger", "courier", "names", "door@",
-            "enrolment", "dhcp", "lan", "console@",
+            "closed", "setup", "network", "clock", "clock-keep", "anchor", "steering", "signer", "ledger", "courier", "names",
+            "door@", "enrolment", "dhcp", "lan", "web", "steward", "console@", "notices", "telling",
         )
     }  # fmt: skip
-    assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier")}
+    assert set(SOCKETS) == {f"mudroom-{name}.socket" for name in ("signer", "ledger", "courier", "steward")}
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - BY_TIMER))
 def test_a_service_comes_back_for_ever_with_growing_pauses(name: str) -> None:
     unit = SERVICES[name]
     assert unit.last("Unit", "StartLimitIntervalSec") == "0"
-    assert unit.last("Service", "Restart") == ("on-failure" if name in ONE_SHOT else "always")
+    assert unit.last("Service", "Restart") == ("on-failure" if name in ONE_SHOT | ON_DEMAND else "always")
     assert seconds(unit.last("Service", "RestartSec")) < seconds(unit.last("Service", "RestartMaxDelaySec"))
     assert int(unit.last("Service", "RestartSteps")) > 1
 
@@ -93,8 +99,10 @@ def test_only_what_must_is_root(name: str) -> None:
         role = re.sub(r"mudroom-(\w+)@?\.service", r"\1", name)
         assert user == f"mudroom-{role}"
         if name not in DNSMASQ:
-            assert SERVICES[name].all("Service", "CapabilityBoundingSet") == [""]
-            assert SERVICES[name].last("Service", "SupplementaryGroups") == service.GROUP
+            powers = "CAP_NET_BIND_SERVICE" if name == "mudroom-web.service" else ""  # port 443
+            assert SERVICES[name].all("Service", "CapabilityBoundingSet") == [powers]
+            groups = [] if name == "mudroom-telling.service" else [service.GROUP]  # the owner's program needs no socket of ours
+            assert SERVICES[name].all("Service", "SupplementaryGroups") == groups
 
 
 @pytest.mark.parametrize("name", sorted(ALONE))
@@ -173,8 +181,10 @@ def test_our_sockets_are_for_our_processes(name: str) -> None:
     role = name.removeprefix("mudroom-").removesuffix(".socket")
     unit: Unit = SOCKETS[name]
     assert unit.all("Socket", "ListenStream") == [f"/run/mudroom/{role}/socket"]
-    assert unit.last("Socket", "SocketUser") == f"mudroom-{role}"
-    assert unit.last("Socket", "SocketGroup") == service.GROUP
+    # the steward is root's, and nobody but the pages may so much as connect
+    owner, group = ("root", "mudroom-web") if role == "steward" else (f"mudroom-{role}", service.GROUP)
+    assert unit.last("Socket", "SocketUser") == owner
+    assert unit.last("Socket", "SocketGroup") == group
     assert unit.last("Socket", "SocketMode") == "0660"
     assert name in SERVICES[f"mudroom-{role}.service"].words("Unit", "Requires")
 
@@ -193,7 +203,7 @@ def test_no_listener_of_a_device_is_inherited() -> None:
 def test_ready_means_that_every_part_is() -> None:
     target = read(UNITS / "mudroom.target")
     wanted = {name for name in target.words("Unit", "Wants") if name.endswith(".service")}
-    parts = {name for name in SERVICES if "@" not in name and name not in {"mudroom-closed.service", *BY_TIMER}}
+    parts = {name for name in SERVICES if "@" not in name and name not in {"mudroom-closed.service", *BY_TIMER, *ON_DEMAND}}
     assert wanted == parts | {"mudroom-door@0.service", "mudroom-door@1.service"}
     assert wanted <= set(target.words("Unit", "After"))
     assert target.last("Unit", "DefaultDependencies") == "no", "else multi-user.target, so ssh and the console, would wait for it"
@@ -205,9 +215,10 @@ def test_the_users_are_those_that_the_firewall_knows() -> None:
     assert set(service.USERS.values()) <= set(ids)
     assert sorted(ids.values()) == list(range(951, 951 + len(ids)))
     assert ["g", service.GROUP, "950"] in lines
-    assert {line[1] for line in lines if line[0] == "m"} == set(ids)
+    assert ids.pop(service.TELLING_USER) == service.TELLING_UID
+    assert {line[1] for line in lines if line[0] == "m"} == set(ids), "all but the one that runs the owner's program"
     closed = (FILES / "closed" / "closed.nft").read_text()
-    assert f"meta skuid 951-{max(ids.values())} counter drop" in closed
+    assert f"meta skuid 951-{service.TELLING_UID} counter drop" in closed
 
 
 def test_every_folder_that_a_unit_writes_is_made_before() -> None:
@@ -216,6 +227,22 @@ def test_every_folder_that_a_unit_writes_is_made_before() -> None:
         for path in unit.words("Service", "ReadWritePaths"):
             assert not path.startswith(("/run/mudroom/", "/var/lib/mudroom/")) or path in made, name
         assert not unit.all("Service", "RuntimeDirectory"), "it vanishes at every stop, and with it what others see through it"
+
+
+def test_notices_are_told_by_who_reads_nothing_and_gathered_by_who_reaches_nobody() -> None:
+    """And neither runs where the settings tell nobody."""
+    gathers, tells = SERVICES["mudroom-notices.service"], SERVICES["mudroom-telling.service"]
+    assert gathers.all("Unit", "ConditionPathExists") == [notice_timer.WANTED]
+    assert gathers.last("Unit", "OnSuccess") == "mudroom-telling.service"
+    timer = read(UNITS / "mudroom-notices.timer")
+    assert not timer.all("Timer", "Unit"), "it starts the one of its own name"
+    assert "mudroom-notices.timer" in read(UNITS / "mudroom.target").words("Unit", "Wants")
+    hidden = set(tells.words("Service", "InaccessiblePaths"))
+    assert {"-/var/lib/mudroom/ledger", "-/var/lib/mudroom/box"} <= hidden, (
+        "the registry is for the group mudroom, which it is not in"
+    )
+    assert tells.words("Service", "BindReadOnlyPaths") == ["/run/mudroom/telling"]
+    assert tells.all("Service", "CapabilityBoundingSet") == [""]
 
 
 def test_the_log_is_bounded() -> None:
