@@ -51,7 +51,7 @@ def test_kill_9_of_the_courier_and_of_both_loses_nothing(tmp_path: Path) -> None
                 for both in (False, False, True, False):
                     sending = asyncio.create_task(send())
                     enough = len(acknowledged) + 30
-                    while len(acknowledged) < enough:  # however slow the machine
+                    while len(acknowledged) < enough:  # noqa: ASYNC110 # however slow the machine
                         await asyncio.sleep(0.01)
                     await asyncio.sleep(0.5 + dice.random() * 0.5)  # the random moment is what is tested
                     courier.kill()

@@ -259,7 +259,8 @@ def ledger_with_courier(tmp_path: Path, work: Callable[..., Awaitable[None]]) ->
 def test_messages_of_a_slot_leave_together_after_it(tmp_path: Path) -> None:
     async def work(courier, door, _root) -> None:  # type: ignore[no-untyped-def]
         slot = 1000 * 10**6
-        await asyncio.sleep((slot - time.time_ns() % slot) / 1e9)  # begun late in a slot, the first would leave before the last came
+        # begun late in a slot, the first would leave before the last came
+        await asyncio.sleep((slot - time.time_ns() % slot) / 1e9 + 0.01)
         began = time.time_ns() // slot * slot
         for number, type_ in enumerate(("b-second", "a-first", "b-second")):
             door.send(submit(number, slot_ms=1000, paced=True, type_=type_, received=began + number))

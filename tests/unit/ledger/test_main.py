@@ -565,7 +565,7 @@ def test_kill_9_under_load_loses_nothing_that_was_acknowledged(tmp_path: Path) -
             tasks = [asyncio.create_task(vendor(courier))]
             tasks += [asyncio.create_task(sender(door, 10_000_000 * life + 100_000 * n)) for n, door in enumerate(doors)]
             enough = len(acknowledged) + 30
-            while len(acknowledged) < enough:  # however slow the machine
+            while len(acknowledged) < enough:  # noqa: ASYNC110 # however slow the machine
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.2 + dice.random() * 0.6)  # the random moment is what is tested
             process.kill()
