@@ -5,6 +5,8 @@ What our parsers take, h11 must take and read as the same; what we refuse it may
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import h11
 
 Fields = list[tuple[str, str]]
@@ -25,6 +27,11 @@ def h11_response(stream: bytes) -> tuple[int, Fields, bytes]:
     head, body = _whole(connection, stream, h11.Response)
     assert isinstance(head, h11.Response)
     return head.status_code, _fields(head), body
+
+
+def spelled(fields: Iterable[tuple[str, str]]) -> Fields:
+    """Our fields as h11 spells them: a transfer coding in small letters, for its case means nothing (RFC 9112 section 7)."""
+    return [(name, value.lower() if name == "transfer-encoding" else value) for name, value in fields]
 
 
 def _whole(connection: h11.Connection, stream: bytes, kind: type[h11.Event]) -> tuple[h11.Event, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.http1 import Limits, Response, ResponseParser, Violation
 from gateway.reasons import Reason
 from tests.fuzz.oracles import same_however_cut
-from tests.fuzz.peer import h11_response
+from tests.fuzz.peer import h11_response, spelled
 
 LIMITS = Limits(head_bytes=512, header_count=8, body_bytes=256)
 WORDS = (
@@ -24,7 +24,7 @@ def check(data: bytes) -> None:
         assert violation[1] == 502, "the fault is the vendor's"
     if response:
         said = h11_response(data[2:])
-        assert said == (response.status, list(response.headers), response.body), f"h11 reads {said!r}"
+        assert said == (response.status, spelled(response.headers), response.body), f"h11 reads {said!r}"
         assert 200 <= response.status <= 599
         assert len(response.body) <= LIMITS.body_bytes
         length = response.header("content-length")
