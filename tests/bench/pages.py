@@ -29,6 +29,7 @@ PAGES = {
     "Home": "/",
     "Device": "/devices/device-07",
     "Device that said nothing": "/devices/plug",
+    "Settings": "/settings",
     "Record, the newest": "/record",
     "Record, a word that ten have": "/record?text=smoke",
     "Record, device and time": "/record?device=device-07&until=2026-06-10",
