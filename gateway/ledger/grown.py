@@ -57,4 +57,11 @@ GROWN: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE TABLE ages (day INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT",
         ),
     ),
+    (
+        "0013-rare",
+        (
+            # What is neither message, answer nor refusal is rare, and is looked for by its kind: without this, past every record.
+            "CREATE INDEX records_rare ON records (kind, seq) WHERE kind NOT IN ('message', 'answer', 'refusal')",
+        ),
+    ),
 )

@@ -187,6 +187,8 @@ _COLUMNS = (
     "seq, kind, id, device, vendor, host, type, received, at, original, outgoing, status, reason, detail, pointers, hash, bits"
 )
 _NEWEST = f"SELECT {_COLUMNS} FROM records WHERE kind = ?1 AND (?2 IS NULL OR device = ?2) ORDER BY seq DESC LIMIT ?3"  # noqa: S608
+# Of kinds that are rare; in the words of the index records_rare, which is used for no others.
+_RARE = _NEWEST.replace("WHERE", "WHERE kind NOT IN ('message', 'answer', 'refusal') AND", 1)
 _BY_ID = f"SELECT {_COLUMNS} FROM records WHERE id = ?1 AND kind = ?2 AND id <> ''"  # noqa: S608  # the words of the index
 _DECLINED = (
     f"SELECT {_COLUMNS.replace('original, outgoing', f"x'', substr(outgoing, 1, {MOST_REFUSAL})")} FROM records"  # noqa: S608
@@ -323,7 +325,7 @@ class Reader:
 
     def _pairs(self, begun: str, ended: str, limit: int, device: str | None) -> list[tuple[Record, Record | None]]:
         found = []
-        for row in self._all(_NEWEST, begun, device, limit):
+        for row in self._all(_RARE, begun, device, limit):
             first = _record(row)
             second = self._all(_BY_ID, first.id, ended)
             found.append((first, _record(second[0]) if second else None))
@@ -335,7 +337,7 @@ class Reader:
 
     def inbox(self, limit: int = 100, *, device: str | None = None) -> list[InboxRecord]:
         """The newest of what vendors sent to devices, and what became of it."""
-        entries = [_record(row) for row in self._all(_NEWEST, "inbox", device, limit)]
+        entries = [_record(row) for row in self._all(_RARE, "inbox", device, limit)]
         ends = [self._all(_BY_ID, entry.id, "inbox-end") for entry in entries]
         return [InboxRecord(entry, _record(end[0]) if end else None) for entry, end in zip(entries, ends, strict=True)]
 
@@ -400,7 +402,7 @@ class Reader:
 
     def deeds(self, limit: int = 100, *, device: str | None = None) -> list[Record]:
         """What the owner decided or took out: ``type`` is what, ``host`` by whom."""
-        return [_record(row) for row in self._all(_NEWEST, "deed", device, limit)]
+        return [_record(row) for row in self._all(_RARE, "deed", device, limit)]
 
     def version(self) -> int:
         """A number that another process's commit changes, for as long as this is open (SQLite, PRAGMA data_version)."""

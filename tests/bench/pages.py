@@ -20,6 +20,7 @@ from gateway.registry import Device, Kind
 from tests.bench import ledger_search
 from tests.unit.ledger.peers import settings
 from tests.unit.web.house import Browser, House, house
+from tests.unit.web.test_tokens import made
 
 DEVICES = 200
 ROUNDS = 100
@@ -28,6 +29,7 @@ PAGES = {
     "Home": "/",
     "Device": "/devices/device-07",
     "Device that said nothing": "/devices/plug",
+    "Settings": "/settings",
     "Record, the newest": "/record",
     "Record, a word that ten have": "/record?text=smoke",
     "Record, device and time": "/record?device=device-07&until=2026-06-10",
@@ -65,9 +67,9 @@ async def timed(rounds: int, work: Callable[[int], Awaitable[None]]) -> list[flo
     return found
 
 
-async def load(owner: Browser, path: str) -> None:
-    """One page, whole."""
-    got = await owner.get(path)
+async def load(owner: Browser, path: str, token: str = "") -> None:
+    """One page, whole; for a program with this token."""
+    got = await owner.get(path, **({"Authorization": f"Bearer {token}"} if token else {}))
     if got.status != 200:
         raise SystemExit(f"{path}: {got.status}")
 
@@ -116,6 +118,8 @@ async def main(folder: Path) -> None:
         for name, path in PAGES.items():
             await load(owner, path)
             print(line(name, await timed(ROUNDS, lambda _, path=path: load(owner, path))), flush=True)  # type: ignore[misc]
+        monitor = await made(owner)
+        print(line("/metrics", await timed(ROUNDS, lambda _: load(found.browser(), "/metrics", monitor))))
         print(line("from a commit to the event stream", await news(found, owner)))
 
 
