@@ -113,7 +113,7 @@ async def page(seen: Visit) -> Response:
         {"name": name, "words": schema.get("description", "").replace("`", ""), "fields": _fields(schema)}
         for name, schema in made["components"]["schemas"].items()
     ]
-    return html("api.html", seen, here="settings", calls=calls, types=types, document=PATH)
+    return html("api.html", seen, here="settings", calls=calls, types=types)
 
 
 def _typed(answer: dict[str, Any]) -> str:

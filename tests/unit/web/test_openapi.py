@@ -133,7 +133,8 @@ async def schemathesis(house: House, folder: Path, *words: str) -> str:
     process = await asyncio.create_subprocess_exec(
         program, "run", f"http://127.0.0.1:{house.port}{PATH}", "-H", "Host: mudroom.home.arpa",
         # five wrong tokens and the address waits, as it should; what opens a call is test_tokens.py's
-        "--checks", "all", "--exclude-checks", "ignored_auth", "--generation-deterministic", "--max-examples", "12", "--workers", "1",
+        "--checks", "all", "--exclude-checks", "ignored_auth", "--max-examples", "12", "--workers", "1",
+        "--generation-deterministic",
         "--phases", "examples,coverage,fuzzing", "--request-timeout", "20", "--no-color", *words,
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
