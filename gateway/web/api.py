@@ -17,6 +17,7 @@ from gateway.web.pages import Handler, counts
 from gateway.web.visit import CHALLENGE, House, Visit, visit
 
 MOST = 100
+MOST_NAME = 64
 
 Told = Callable[[Visit], Awaitable[Any]]
 
@@ -45,16 +46,22 @@ async def devices(seen: Visit) -> Any:
 
 
 async def messages(seen: Visit) -> Any:
-    """The newest messages; ``?device=ID`` of one device, ``?refused=yes`` those that were refused."""
-    asked = seen.request.query_params
-    device = asked.get("device", "")
-    if len(device) > 64:
-        raise HTTPException(400, "device: an id, or a hardware address.")
-    refused = asked.get("refused", "") == "yes"
-    found = await seen.house.link.ask(AskMessages(0, seen.token, device, MOST, refused), Messages)
-    if refused:
-        return {"messages": [facts.refused(seen.home, row) for row in found.rows]}
+    """The newest messages; ``?device=ID``: of one device."""
+    found = await seen.house.link.ask(AskMessages(0, seen.token, _device(seen), MOST), Messages)
     return {"messages": [facts.said(seen.home, seen.home.by_id.get(row.device), row) for row in found.rows]}
+
+
+async def refusals(seen: Visit) -> Any:
+    """The newest messages that were refused; ``?device=ID``: of one device."""
+    found = await seen.house.link.ask(AskMessages(0, seen.token, _device(seen), MOST, refused=True), Messages)
+    return {"refusals": [facts.refused(seen.home, row) for row in found.rows]}
+
+
+def _device(seen: Visit) -> str:
+    device = seen.request.query_params.get("device", "")
+    if len(device) > MOST_NAME:
+        raise HTTPException(400, "device: an id, or a hardware address.")
+    return device
 
 
 async def message(seen: Visit) -> Any:

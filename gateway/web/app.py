@@ -14,18 +14,16 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import api, enrolling, matters, noticing, pages, pairing, record, ruling
+from gateway.web import noticing, openapi, pages, pairing, record, ruling
+from gateway.web.calls import CALLS
 from gateway.web.deciding import decide
-from gateway.web.decisions import decisions
 from gateway.web.entrance import entrance
 from gateway.web.guard import Guard
 from gateway.web.link import Asks, NoSteward, Refused
 from gateway.web.live import events
-from gateway.web.metrics import metrics
 from gateway.web.problems import answer
 from gateway.web.tokens import tokens
 from gateway.web.vendors import PAGES as VENDORS
-from gateway.web.vendors import PROGRAMS as VENDORS_TOLD
 from gateway.web.visit import House
 
 log = logging.getLogger(__name__)
@@ -42,18 +40,8 @@ PAGES = {
     "/settings": pages.settings,
     "/rules": ruling.rules,
     "/devices/{device}/fields": ruling.field,
+    "/api": openapi.page,
     **VENDORS,
-}
-PROGRAMS = {
-    "/api/devices": api.devices,
-    "/api/messages": api.messages,
-    "/api/messages/{id}": api.message,
-    "/api/attempts": api.attempts,
-    "/api/leaks": api.leaks,
-    "/api/newcomers": api.newcomers,
-    "/api/notices": matters.told,
-    "/api/pairings": enrolling.told,
-    **VENDORS_TOLD,
 }
 
 
@@ -61,15 +49,14 @@ def build(config: Config, link: Asks) -> ASGIApp:
     """The pages of this house, behind their guard."""
     house = House(config, link, RegistryFile(config.paths.registry))
     routes = [Route(path, pages.for_people(house, page)) for path, page in PAGES.items()]
-    routes += [Route(path, api.for_programs(house, told)) for path, told in PROGRAMS.items()]
+    routes += [Route(call.path, call.handler(house), methods=[call.method]) for call in CALLS]
     routes += [Route(path, handler, methods=["GET", "POST"]) for path, handler in entrance(house).items()]
     routes += record.routes(house)
     routes += [
         Route("/rules/decide", ruling.decide(house), methods=["POST"]),
         Route("/decide", decide(house), methods=["POST"]),
-        Route("/api/decisions", decisions(house), methods=["POST"]),
         Route("/tokens", tokens(house), methods=["POST"]),
-        Route("/metrics", metrics(house)),
+        Route(openapi.PATH, openapi.told),
         Route("/pair", pairing.pair(house), methods=["POST"]),
         Route("/pair/stop", pairing.stop(house), methods=["POST"]),
         Route("/notices/seen", noticing.mark(house), methods=["POST"]),

@@ -22,7 +22,7 @@ MOST_BODY = 8_192
 
 
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body; see ``gateway.ipc.steward.Decide`` for what each kind takes."""
+    """What to decide of a device: ``value`` and ``name`` as the pages' forms send them."""
 
     what: Literal["kind", "approve", "decline", "admit", "forget", "budget", "pace"]
     device: Annotated[str, Meta(min_length=1, max_length=64)]

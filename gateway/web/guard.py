@@ -67,13 +67,14 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, sealed)
         else:
-            await answer(scope, *refusal)(scope, receive, sealed)
+            allow = {"allow": ", ".join((*READING, *CHANGING))} if refusal[0] == 405 else None  # RFC 9110 section 15.5.6
+            await answer(scope, *refusal, allow)(scope, receive, sealed)
 
     def _wrong(self, method: str, headers: Headers, program: bool) -> tuple[int, str] | None:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return 421, f"These pages are at https://{HOST}/, and under no other name."
-        if method not in (*READING, *CHANGING):
+        if method not in (*READING, *CHANGING) and not program:  # each call of the API says which of them it takes
             return 405, "Pages are read (GET) or changed (POST)."
         site = headers.get("sec-fetch-site")
         # no other site's page can send a token without asking first (Fetch: CORS-preflight), which is refused here as a method

@@ -81,4 +81,3 @@ PAGES = {
     "/vendors/{key}/preview": preview,
     "/vendors/{key}/page": download,
 }
-PROGRAMS = {"/api/vendors": scored}

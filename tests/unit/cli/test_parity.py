@@ -12,7 +12,8 @@ import typer
 from gateway.cli.command import app
 from gateway.ipc.rulebook import DecideRule, Wish
 from gateway.ipc.steward import Decide
-from gateway.web.app import PAGES, PROGRAMS
+from gateway.web.app import PAGES
+from gateway.web.calls import CALLS
 
 DECISIONS = {
     "kind": "devices kind",
@@ -36,6 +37,7 @@ PROGRAMS_TOKENS = ("tokens create", "tokens list", "tokens revoke")
 FACTS = {
     "/api/devices": ("devices",),
     "/api/messages": ("messages",),
+    "/api/refusals": ("messages",),
     "/api/messages/{id}": ("messages",),
     "/api/attempts": ("drops",),
     "/api/leaks": ("leaks",),
@@ -55,12 +57,16 @@ SHOWN = {
     "/notices": ("notices",),
     "/settings": ("deeds", "password set", "tokens list"),
     "/rules": ("rules list",),
+    "/api": ("tokens create",),  # what a token opens
     "/devices/{device}/fields": ("rules choices",),
     "/vendors": ("vendors",),
     "/vendors/{key}": ("vendors",),
     "/vendors/{key}/preview": ("vendors",),
     "/vendors/{key}/page": ("vendors",),
 }
+
+
+TOLD = {call.path: call for call in CALLS if call.method == "GET" and not call.token_only}
 
 
 def commands(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -93,7 +99,7 @@ def test_each_decision_about_rules_the_record_and_programs_has_a_command() -> No
     assert {*RECORD, *PROGRAMS_TOKENS} <= set(ALL)
 
 
-@pytest.mark.parametrize(("there", "named"), [(PROGRAMS, FACTS), (PAGES, SHOWN)], ids=["facts", "pages"])
+@pytest.mark.parametrize(("there", "named"), [(TOLD, FACTS), (PAGES, SHOWN)], ids=["facts", "pages"])
 def test_each_fact_and_each_page_has_a_command(there: dict[str, Any], named: dict[str, tuple[str, ...]]) -> None:
     assert set(named) == set(there)
     assert {command for several in named.values() for command in several} <= set(ALL)

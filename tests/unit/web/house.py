@@ -204,11 +204,11 @@ async def house(folder: Path) -> AsyncIterator[House]:
             sock.close()
 
 
-def run(folder: Path, work: Callable[[House], Awaitable[None]]) -> None:
+def run(folder: Path, work: Callable[[House], Awaitable[None]], seconds: float = 60.0) -> None:
     """A test's conversation, with an end."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(60), house(folder) as found:
+        async with asyncio.timeout(seconds), house(folder) as found:
             await work(found)
 
     asyncio.run(bounded())

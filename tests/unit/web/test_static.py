@@ -57,6 +57,8 @@ def test_an_address_in_a_page_holds_ids_of_ours_alone() -> None:
     }
     assert held - escaped == {
         "path",
+        "call.takes",  # the name of a type of ours, as the next one is
+        "each.type",
         "declared.device",
         "exports.csv",  # made by urlencode, as the next two are
         "exports.jsonl",
