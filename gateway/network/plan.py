@@ -17,6 +17,7 @@ from gateway.network.errors import MissingPort, NetworkError
 # docs/architecture.md, "Marks, tables and rules"
 MARK_DOOR = 0x4D01
 MARK_REPLY = 0x4D02
+MARK_LAN = 0x4D03  # set by the table of gateway/network/opened.py
 TABLE_DOOR = 7701
 TABLE_REPLY = 7702
 TABLE_HOME = 7703

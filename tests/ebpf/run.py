@@ -114,7 +114,7 @@ def furnish(steer: Steer, config: Config) -> None:
     steer.settings.set(bytes(4), layout.settings(config, GATEWAY_MAC, IPv6Address(LINK_LOCAL), LAN_INDEX))
     steer.alive.set(bytes(4), FOREVER.to_bytes(8, "little"))
     for mac, kind, lease, slot, worker in DEVICES:
-        entry = layout.Device(slot, kind, worker, IPv4Address(lease))
+        entry = layout.Device(slot, kind, worker, IPv4Address(lease), lan=True)
         steer.devices.set(layout.mac_number(mac).to_bytes(8, "little"), entry.pack())
     for text in (WAN4, LAN4, OUR4, WAN6, LAN6, OUR6, LINK_LOCAL):
         address = ip_address(text)
