@@ -1,6 +1,6 @@
-// What the kernel does with a packet from the DMZ (tc ingress of the DMZ interface), and how it learns of flows that
-// the LAN opened, and lets none other be opened (tc egress of the same interface). classify() judges by packet, maps and meters; act() counts, claims,
-// steers. Whatever is not explicitly passed is dropped with a reason.
+// What the kernel does with a packet from the DMZ (tc ingress of the DMZ interface), and which flows the LAN may open
+// to a device, remembered for their replies (tc egress of the same interface). classify() judges by packet, maps and
+// meters; act() counts, claims, steers. Whatever is not explicitly passed is dropped with a reason.
 //
 // Every verdict leaves its class in skb->cb[0] and the reason that was counted in skb->cb[1]. They differ where a
 // packet could not be handed over (NO_LISTENER) and under BPF_PROG_TEST_RUN, in which bpf_sk_assign() always fails.

@@ -25,5 +25,9 @@ def on_record(config: Config, device: str, what: str, by: str, detail: str = "")
 
 def by_command(config: Config, device: str, what: str, detail: str = "") -> int:
     """The same, for who typed `mudroom`: root, or who became root (sudo says, and root could say anything)."""
-    person = os.environ.get("SUDO_USER", "root")
-    return on_record(config, device, what, f"command of {person[:64]}", detail)
+    return on_record(config, device, what, commander(), detail)
+
+
+def commander() -> str:
+    """Who types, as it stands on record."""
+    return f"command of {os.environ.get('SUDO_USER', 'root')[:64]}"

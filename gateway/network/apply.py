@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway import service
 from gateway.config import Config
-from gateway.network import nft, nftprogram
+from gateway.network import nft, nftprogram, opened
 from gateway.network import plan as plans
 from gateway.network.errors import MissingPort, NetworkError
 from gateway.network.plan import (
@@ -109,6 +109,7 @@ def observe(config: Config, ruleset: str) -> Observed:
             hooked=any(
                 found.get("kind") == "clsact" and names.get(found["index"]) == config.dmz.interface for found in ip.get_qdiscs()
             ),
+            opened=nftprogram.listed(opened.TABLE) is not None,
         )
 
     return with_netlink(work)
@@ -242,11 +243,8 @@ def _expected_listing(ruleset: str, devices: tuple[str, ...]) -> str:
 
 def _listing() -> str | None:
     """Our table in a form that can be compared: no handles, no counter values. None where there is no such table."""
-    try:
-        listed = json.loads(nftprogram.run(["-j", "list", "table", "inet", nft.TABLE]))
-    except nftprogram.NoSuchTable:
-        return None
-    return json.dumps([_normal(part) for part in listed["nftables"] if "metainfo" not in part], sort_keys=True)
+    listed = nftprogram.listed(nft.TABLE)
+    return None if listed is None else json.dumps([_normal(part) for part in listed], sort_keys=True)
 
 
 def _normal(part: Any) -> Any:
@@ -298,6 +296,8 @@ def _do(ip: Any, step: Step) -> None:
         case Table() as table:
             gone = step.action is Action.REMOVE
             nftprogram.run(["delete", "table", "inet", nft.TABLE] if gone else ["-f", "-"], None if gone else table.ruleset)
+        case plans.Opened():
+            nftprogram.run(["delete", "table", "inet", opened.TABLE])
         case Sysctl() as setting:
             PROC_SYS.joinpath(*setting.path).write_text(setting.value)
         case Address() as address:

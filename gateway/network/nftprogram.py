@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+from typing import Any
 
 from gateway.network.errors import NetworkError
 
@@ -26,3 +28,12 @@ def run(arguments: list[str], text: str | None = None) -> str:
             f"nft {' '.join(arguments)}: {problem}; run as root on a kernel with nftables (socket, nat, conntrack)"
         )
     return done.stdout
+
+
+def listed(table: str) -> list[dict[str, Any]] | None:
+    """The parts of an inet table as nft(8) gives them in JSON; None where there is no such table. Raises NetworkError."""
+    try:
+        found = json.loads(run(["-j", "list", "table", "inet", table]))
+    except NoSuchTable:
+        return None
+    return [part for part in found["nftables"] if "metainfo" not in part]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from gateway.network.plan import MARK_LAN
 from gateway.registry import ANYONE
@@ -33,3 +34,16 @@ def render(lan: str, dmz: str, openings: Iterable[Opening]) -> str:
             rules.append(f'        iifname "{lan}" oifname "{dmz}" {match} @{name} meta mark set {MARK_LAN:#x}')
     chain = ["    chain opened {", "        type filter hook forward priority filter - 10; policy accept;", *rules, "    }"]
     return "\n".join([f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{", *sets, *chain, "}", ""])
+
+
+def pairs(parts: Iterable[dict[str, Any]]) -> set[tuple[str, str]]:
+    """LAN host (or ANYONE) and device's address, of each opening that a listed table holds (``nftprogram.listed``)."""
+    found: set[tuple[str, str]] = set()
+    for part in parts:
+        for element in part.get("set", {}).get("elem", ()):
+            match element:
+                case {"concat": [str(host), str(address)]}:
+                    found.add((host, address))
+                case str(address):
+                    found.add((ANYONE, address))
+    return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
-from gateway.registry import MAC, Home, Kind
+from gateway import leases
+from gateway.registry import Home, Kind
 from gateway.steering.layout import STRANGERS, Device
 
 STRANGERS_NAME = "strangers"
@@ -16,25 +16,14 @@ Opening = tuple[str, IPv4Address | IPv6Address]
 
 
 def parse_leases(text: str, now: float) -> dict[str, IPv4Address]:
-    """IPv4 leases by MAC from dnsmasq's lease file ("expiry mac address name client-id" per line; expiry 0 is never).
+    """IPv4 leases by MAC from dnsmasq's lease file. ``now``: seconds since the epoch.
 
-    ``now``: seconds since the epoch. Lines that are not such leases (DHCPv6, half-written ones) are left out. Where a MAC
-    holds several, the one that lasts longest counts; where several hold an address, nobody has it.
+    Where a MAC holds several, the one that lasts longest counts; where several hold an address, nobody has it.
     """
     best: dict[str, tuple[float, IPv4Address]] = {}
-    for line in text.split("\n"):  # as dnsmasq writes it: no other character of Unicode ends a line or a word
-        words = line.split(" ")
-        if words[:1] == ["duid"]:
-            break  # DHCPv6 leases follow
-        if len(words) != 5 or not re.fullmatch(r"[0-9]{1,18}", words[0]) or not re.fullmatch(MAC, words[1]):
-            continue
-        expiry = float(words[0]) or float("inf")
-        try:
-            address = IPv4Address(words[2])
-        except AddressValueError:
-            continue
-        if expiry > now and (words[1] not in best or best[words[1]][0] < expiry):
-            best[words[1]] = (expiry, address)
+    for lease in leases.parse(text, now):
+        if lease.mac not in best or best[lease.mac][0] < lease.ends:
+            best[lease.mac] = (lease.ends, lease.address)
     holders: dict[IPv4Address, int] = {}
     for _, address in best.values():
         holders[address] = holders.get(address, 0) + 1
@@ -46,9 +35,9 @@ def hosts(home: Home) -> dict[str, tuple[str, ...]]:
     return {device.mac: device.lan for device in home.registry.devices if device.lan and device.kind in USED}
 
 
-def openings(home: Home, leases: Mapping[str, IPv4Address], claims: Mapping[IPv6Address, str]) -> frozenset[Opening]:
+def openings(home: Home, leased: Mapping[str, IPv4Address], claims: Mapping[IPv6Address, str]) -> frozenset[Opening]:
     """LAN host and device's address, for each that is bound to a device: its lease, and what it ``claims`` (address: MAC)."""
-    bound: list[tuple[str, IPv4Address | IPv6Address]] = [*((mac, address) for mac, address in leases.items())]
+    bound: list[tuple[str, IPv4Address | IPv6Address]] = [*((mac, address) for mac, address in leased.items())]
     bound += [(mac, address) for address, mac in claims.items()]
     allowed = hosts(home)
     return frozenset((host, address) for mac, address in bound for host in allowed.get(mac, ()))
@@ -93,13 +82,13 @@ class Table:
     def __post_init__(self) -> None:
         self._slots = Slots(self.most)
 
-    def update(self, home: Home, leases: Mapping[str, IPv4Address], *, to_lan: bool = False, now: int = 0) -> None:
+    def update(self, home: Home, leased: Mapping[str, IPv4Address], *, to_lan: bool = False, now: int = 0) -> None:
         """Work out ``devices`` and ``names`` anew. Admitted devices get slots first, unknown ones what is left.
 
         ``to_lan``: whether the LAN may use what the owner opened to it; ``now``: CLOCK_MONOTONIC in nanoseconds.
         """
         admitted = {mac: device for mac, device in home.by_mac.items() if device.kind is not Kind.UNKNOWN}
-        unknown = sorted((set(leases) | set(home.by_mac)) - set(admitted))
+        unknown = sorted((set(leased) | set(home.by_mac)) - set(admitted))
         self._slots.keep([*admitted, *unknown])
         slots = {mac: self._slots.give(mac, before=unknown) for mac in sorted(admitted)}
         slots |= {mac: self._slots.give(mac) for mac in unknown}
@@ -120,9 +109,9 @@ class Table:
                 slots[mac],
                 admitted[mac].kind if mac in admitted else Kind.UNKNOWN,
                 workers.get(mac, 0),
-                leases.get(mac),
+                leased.get(mac),
                 mac in allowed,
-                self._since(mac, leases.get(mac), allowed.get(mac, frozenset()), now),
+                self._since(mac, leased.get(mac), allowed.get(mac, frozenset()), now),
             )
             for mac in [*admitted, *unknown]
         }

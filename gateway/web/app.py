@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import api, pages, record, ruling
+from gateway.web import api, lanaccess, pages, record, ruling
 from gateway.web.deciding import decide
 from gateway.web.decisions import decisions
 from gateway.web.entrance import entrance
@@ -64,6 +64,7 @@ def build(config: Config, link: Asks) -> ASGIApp:
     routes += [
         Route("/rules/decide", ruling.decide(house), methods=["POST"]),
         Route("/decide", decide(house), methods=["POST"]),
+        Route("/devices/{device}/lan", lanaccess.decide(house), methods=["POST"]),
         Route("/api/decisions", decisions(house), methods=["POST"]),
         Route("/tokens", tokens(house), methods=["POST"]),
         Route("/metrics", metrics(house)),

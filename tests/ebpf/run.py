@@ -77,10 +77,11 @@ class Runner:
         self._opts.ctx_out = ctypes.addressof(self._context_out)
         self.nanoseconds = 0
 
-    def __call__(self, packet: bytes, repeat: int = 1, ingress: int = 0) -> Verdict:
+    def __call__(self, packet: bytes, repeat: int = 1, ingress: int = 0, mark: int = 0) -> Verdict:
         """Run ``packet`` (from its Ethernet header on). Raises OSError."""
         opts = self._opts
         data = ctypes.create_string_buffer(packet, len(packet))
+        struct.pack_into("=I", self._context, _MARK, mark)
         struct.pack_into("=I", self._context, _INGRESS, ingress)
         opts.data_in = ctypes.addressof(data)
         opts.data_size_in = len(packet)
