@@ -67,10 +67,10 @@ def find(said: str, leases: Sequence[Lease]) -> str:
     if re.fullmatch(MAC, mac := word.replace("-", ":")):
         return unicast(mac)
     try:
-        address = str(ip_address(word))
+        word = address = str(ip_address(word))
     except ValueError:
         address = ""
-    found = {lease.mac for lease in leases if (str(lease.address) == address if address else lease.name.lower() == word)}
+    found = {lease.mac for lease in leases if word and word == (str(lease.address) if address else lease.name.lower())}
     if len(found) == 1:
         return found.pop()
     if found:

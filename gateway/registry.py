@@ -313,6 +313,8 @@ class Change:
     def open_to_lan(self, device_id: str, host: str, *, allow: bool) -> bool:
         """A LAN host (hardware address, or ANYONE) may open connections to a device, or may not any more; whether that is new."""
         device = self._device(device_id)
+        if allow and host != ANYONE and not re.fullmatch(MAC, host):
+            raise RegistryError(f"{host!r} is no hardware address of a machine at home; write six pairs of digits with colons")
         hosts = {*device.lan, host} if allow else {*device.lan} - {host}
         if len(hosts) > MOST_LAN_HOSTS:
             raise RegistryError(f"{device_id} is open to {MOST_LAN_HOSTS} LAN hosts already; deny one first, or allow {ANYONE}")
