@@ -64,7 +64,7 @@ def build(config: Config, link: Asks) -> ASGIApp:
     routes += [
         Route("/rules/decide", ruling.decide(house), methods=["POST"]),
         Route("/decide", decide(house), methods=["POST"]),
-        Route("/devices/{device}/lan", lanaccess.decide(house), methods=["POST"]),
+        Route("/devices/{device}/lan", pages.for_people(house, lanaccess.decide), methods=["POST"]),
         Route("/api/decisions", decisions(house), methods=["POST"]),
         Route("/tokens", tokens(house), methods=["POST"]),
         Route("/metrics", metrics(house)),

@@ -6,14 +6,12 @@ from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.ipc.lan import AskLan, DecideLan, Lan, LanDone
 from gateway.registry import ANYONE
-from gateway.web.link import Refused
-from gateway.web.pages import Handler, html, to
-from gateway.web.visit import House, Visit, check_form, form, visit
+from gateway.web.pages import html, to
+from gateway.web.visit import Visit, check_form, form
 
 
 async def reached(seen: Visit, device: str) -> dict[str, Any] | None:
@@ -28,33 +26,20 @@ def facts(found: Lan) -> dict[str, Any]:
     return {"anyone": anyone, "rows": rows, "shut": found.shut}
 
 
-def decide(house: House) -> Handler:
-    """The handler of POST /devices/{device}/lan."""
-
-    async def handle(request: Request) -> Response:
-        seen = await visit(house, request)
-        if not seen.role:
-            return to("/login")
-        fields = await form(request)
-        check_form(seen, fields)
-        if seen.role != "owner":
-            raise HTTPException(403, "Only the owner decides. This is the household's view.")
-        question = _question(seen, request.path_params["device"], fields)
-        try:
-            done = await house.link.ask(question, LanDone)
-        except Refused as refused:
-            if refused.why == "session":
-                return to("/login")
-            raise
-        if done.error:
-            return html("problem.html", seen, 409, title="Not done", detail=done.error, here="")
-        if done.unrecorded or done.remark:
-            words = [f"This is not on record: {done.unrecorded}"] if done.unrecorded else []
-            detail = ". ".join([*words, *([done.remark] if done.remark else [])])
-            return html("problem.html", seen, title="Done", detail=f"{detail[:1].upper()}{detail[1:]}.", here="")
-        return to(f"/devices/{question.device}#lan")
-
-    return handle
+async def decide(seen: Visit) -> Response:
+    """POST /devices/{device}/lan: let a machine in, or shut it out."""
+    fields = await form(seen.request)
+    check_form(seen, fields)
+    if seen.role != "owner":
+        raise HTTPException(403, "Only the owner decides. This is the household's view.")
+    question = _question(seen, seen.request.path_params["device"], fields)
+    done = await seen.house.link.ask(question, LanDone)
+    if done.error:
+        return html("problem.html", seen, 409, title="Not done", detail=done.error, here="")
+    if told := [*([f"This is not on record: {done.unrecorded}"] if done.unrecorded else []), *filter(None, [done.remark])]:
+        detail = ". ".join(f"{words[:1].upper()}{words[1:]}" for words in told)
+        return html("problem.html", seen, title="Done", detail=f"{detail}.", here="")
+    return to(f"/devices/{question.device}#lan")
 
 
 def _question(seen: Visit, device: str, fields: dict[str, str]) -> DecideLan:
