@@ -85,11 +85,11 @@ def test_what_is_open_ends_when_the_owner_takes_it_back(here: Here, how: str) ->
         socket_in(layout.namespace(3), socket.AF_INET, socket.SOCK_STREAM) as server,
         socket_in(layout.LAPTOP, socket.AF_INET, socket.SOCK_STREAM) as laptop,
     ):
-        server.bind((address, 8082))
+        server.bind((address, 0))
         server.listen()
         server.settimeout(10)
         laptop.settimeout(10)
-        laptop.connect((address, 8082))
+        laptop.connect(server.getsockname())
         peer, _ = server.accept()
         with peer:
             peer.settimeout(10)

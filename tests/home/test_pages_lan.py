@@ -34,11 +34,11 @@ def reaches(here: Here, wait: float) -> bool:
         socket_in(layout.namespace(3), socket.AF_INET, socket.SOCK_STREAM) as server,
         socket_in(layout.LAPTOP, socket.AF_INET, socket.SOCK_STREAM) as laptop,
     ):
-        server.bind((address, 8083))
+        server.bind((address, 0))
         server.listen()
         laptop.settimeout(wait)
         try:
-            laptop.connect((address, 8083))
+            laptop.connect(server.getsockname())
         except OSError:
             return False
         return True
