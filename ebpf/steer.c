@@ -64,8 +64,8 @@ struct view {
     __u8 family;
     __u8 protocol;
     __u8 group_mac;
-    __u8 syn;   // opens a TCP connection
-    __u8 lan;   // the LAN may use the device
+    __u8 syn; // opens a TCP connection
+    __u8 lan; // the LAN may use the device
     __u64 since;
     __u8 claim; // passing it makes `claimed` this device's
     struct address6 claimed;
@@ -783,9 +783,10 @@ int steer_ingress(struct __sk_buff *skb) {
     return act(skb, &v, classify(&v, skb));
 }
 
-// tc egress of the DMZ interface: what is forwarded to a device comes from a LAN host that the owner let in (nftables has
-// marked it), goes to a device that is open to some LAN host, and to an address that is this very device's; all else is
-// dropped. Opened flows are remembered, for their replies. What the gateway itself sends came in nowhere, and passes.
+// tc egress of the DMZ interface: what is forwarded to a device comes from a LAN host that the owner let in (nftables
+// has marked it), goes to a device that is open to some LAN host, and to an address that is this very device's; all
+// else is dropped. Opened flows are remembered, for their replies. What the gateway itself sends came in nowhere, and
+// passes.
 int record_egress(struct __sk_buff *skb) {
     if (!skb->ingress_ifindex)
         return PASS;
