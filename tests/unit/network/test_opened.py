@@ -18,6 +18,7 @@ def test_it_marks_what_is_open_and_nothing_else() -> None:
     assert "accept;" in text and " accept\n" not in text, "its chain lets pass; no rule of it accepts"
     rules = [line.strip() for line in text.splitlines() if "meta mark set" in line]
     assert len(rules) == 4
+    assert [("ether saddr ." in rule, "saddr" in rule) for rule in rules] == [(True, True), (False, False)] * 2
     assert all(rule.startswith('iifname "lan0" oifname "dmz0" ') and rule.endswith(" meta mark set 0x4d03") for rule in rules)
 
 
