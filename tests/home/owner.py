@@ -15,6 +15,7 @@ from tests.home.browser import URL, on_the_laptop
 from tests.home.client import Here, mudroom
 from tests.home.lab import layout
 
+expect.set_options(timeout=20_000)  # ms: a machine that does other things, too, is slow and not wrong
 PASSWORD = "the boots stand by the door"
 CA = layout.STATE / "state" / "pki" / "ca.pem"
 
