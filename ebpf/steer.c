@@ -1,6 +1,6 @@
-// What the kernel does with a packet from the DMZ (tc ingress of the DMZ interface), and how it learns of flows that
-// the LAN opened (tc egress of the same interface). classify() judges by packet, maps and meters; act() counts, claims,
-// steers. Whatever is not explicitly passed is dropped with a reason.
+// What the kernel does with a packet from the DMZ (tc ingress of the DMZ interface), and which flows the LAN may open
+// to a device, remembered for their replies (tc egress of the same interface). classify() judges by packet, maps and
+// meters; act() counts, claims, steers. Whatever is not explicitly passed is dropped with a reason.
 //
 // Every verdict leaves its class in skb->cb[0] and the reason that was counted in skb->cb[1]. They differ where a
 // packet could not be handed over (NO_LISTENER) and under BPF_PROG_TEST_RUN, in which bpf_sk_assign() always fails.
@@ -64,7 +64,9 @@ struct view {
     __u8 family;
     __u8 protocol;
     __u8 group_mac;
-    __u8 syn;   // opens a TCP connection
+    __u8 syn; // opens a TCP connection
+    __u8 lan; // the LAN may use the device
+    __u64 since;
     __u8 claim; // passing it makes `claimed` this device's
     struct address6 claimed;
     __u32 source[4];
@@ -134,7 +136,7 @@ static __always_inline int refuse(enum place place) {
 // Only the LAN's own packets keep a flow alive: a device must not hold a port of the LAN open for good. And no reply
 // opens a connection.
 static __always_inline int is_reply(struct view *v) {
-    if (v->syn)
+    if (v->syn || !v->lan)
         return 0;
     struct flow key = {};
     __builtin_memcpy(key.device, v->source, 16);
@@ -143,7 +145,7 @@ static __always_inline int is_reply(struct view *v) {
     key.peer_port = v->destination_port;
     key.protocol = v->protocol;
     __u64 *seen = flows.lookup(&key);
-    if (!seen)
+    if (!seen || *seen <= v->since)
         return 0;
     __s64 idle = v->now - *seen; // another CPU may have written it a tick ahead of us
     return idle <= (__s64)(v->protocol == IP_TCP ? FLOW_IDLE_TCP : FLOW_IDLE);
@@ -574,6 +576,8 @@ static __always_inline int classify(struct view *v, struct __sk_buff *skb) {
         v->ip4 = device->ip4;
         v->kind = device->kind;
         v->worker = device->worker;
+        v->lan = device->lan;
+        v->since = device->since;
     }
     __u32 meter = v->kind == KIND_UNKNOWN ? 0 : v->slot;
     __u64 *due = packet_meter.lookup(&meter);
@@ -779,24 +783,37 @@ int steer_ingress(struct __sk_buff *skb) {
     return act(skb, &v, classify(&v, skb));
 }
 
-// tc egress of the DMZ interface: remembers what the LAN opens. It never drops.
+// tc egress of the DMZ interface: what is forwarded to a device comes from a LAN host that the owner let in (nftables
+// has marked it), goes to a device that is open to some LAN host, and to an address that is this very device's; all
+// else is dropped. Opened flows are remembered, for their replies. What the gateway itself sends came in nowhere, and
+// passes.
 int record_egress(struct __sk_buff *skb) {
+    if (!skb->ingress_ifindex)
+        return PASS;
     __u32 zero = 0;
     const struct settings *settings = settings_map.lookup(&zero);
-    if (!settings || !settings->lan_ifindex || skb->ingress_ifindex != settings->lan_ifindex)
-        return PASS;
+    __u64 *alive = alive_until.lookup(&zero), now = bpf_ktime_get_coarse_ns();
+    if (!settings || !alive || !settings->configured || now > *alive || !settings->lan_ifindex ||
+        skb->ingress_ifindex != settings->lan_ifindex || skb->mark != MARK_LAN)
+        return DROP;
     __u32 linear = (long)skb->data_end - (long)skb->data;
     if (linear < LINEAR && skb->len > linear)
         bpf_skb_pull_data(skb, skb->len < LINEAR ? skb->len : LINEAR);
     struct cursor c = {(void *)(long)skb->data, (void *)(long)skb->data_end};
     struct ethernet *ethernet = TAKE(&c, ethernet);
     if (!ethernet)
-        return PASS;
+        return DROP;
+    __u64 mac = mac_of(ethernet->destination);
+    struct device *device = devices.lookup(&mac);
+    if (!device || !device->lan)
+        return DROP;
     struct flow key = {};
     __u8 echo;
     if (ethernet->type == N16(TYPE_IP4)) {
         struct ip4 *ip = TAKE(&c, ip4);
-        if (!ip || ip->version_length != 0x45 || ip->fragment & N16(0x3fff))
+        if (!ip || ip->version_length != 0x45 || ip->destination != device->ip4)
+            return DROP;
+        if (ip->fragment & N16(0x3fff))
             return PASS;
         key.device[2] = key.peer[2] = N32(0xffff);
         key.device[3] = ip->destination;
@@ -806,13 +823,17 @@ int record_egress(struct __sk_buff *skb) {
     } else if (ethernet->type == N16(TYPE_IP6)) {
         struct ip6 *ip = TAKE(&c, ip6);
         if (!ip)
-            return PASS;
+            return DROP;
+        struct address6 to = {{ip->destination[0], ip->destination[1]}};
+        struct claim *held = claims6.lookup(&to);
+        if (!held || held->mac != mac)
+            return DROP;
         __builtin_memcpy(key.device, ip->destination, 16);
         __builtin_memcpy(key.peer, ip->source, 16);
         key.protocol = ip->next;
         echo = 128;
     } else {
-        return PASS;
+        return DROP;
     }
     if (key.protocol == IP_TCP || key.protocol == IP_UDP) {
         struct udp *ports = TAKE(&c, udp); // TCP's ports stand in the same place
@@ -828,9 +849,8 @@ int record_egress(struct __sk_buff *skb) {
     } else {
         return PASS;
     }
-    __u64 now = bpf_ktime_get_coarse_ns();
     __u64 *seen = flows.lookup(&key);
-    if (!seen || now - *seen > REFRESH)
+    if (!seen || now - *seen > REFRESH || *seen <= device->since)
         flows.update(&key, &now);
     return PASS;
 }

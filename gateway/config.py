@@ -176,7 +176,9 @@ class Lan(Addressed, frozen=True, kw_only=True):
     address6: Annotated[str, Meta(description="the gateway's IPv6 (ULA) address and prefix on the LAN")] = (
         "fd4d:7564:726d:1::1/64"
     )
-    may_open_to_dmz: Annotated[bool, Meta(description="whether the LAN may open connections to devices")] = True
+    may_open_to_dmz: Annotated[
+        bool, Meta(description="whether the LAN may open connections to devices, where the owner let it (mudroom devices allow)")
+    ] = True
     ports: Annotated[
         tuple[PortSpec, ...],
         Meta(description='its hardware ports: positions, MAC addresses, names, or "rest"; empty: the interface as it is'),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DEVICE_ID = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 MAC = r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"
+ANYONE = "anyone"  # in the LAN
+MOST_LAN_HOSTS = 64  # that one device may be open to
 VERSION = 2  # of the file; 2 knows who signed a manifest, when it was looked at, and which later one waits
 HOUR = 3_600
 
@@ -81,6 +83,9 @@ class Waiting(msgspec.Struct, frozen=True):
     signer: Signer | None = None
 
 
+LanHost = Annotated[str, Meta(pattern=f"^{ANYONE}$|{MAC}")]
+
+
 class Device(msgspec.Struct, frozen=True):
     """A device that the owner knows."""
 
@@ -97,6 +102,7 @@ class Device(msgspec.Struct, frozen=True):
     approval: Approval = Approval()
     waiting: Waiting | None = None
     firmware: str = ""  # digest of the software that the owner offers it ("sha-256:…"); empty: none
+    lan: tuple[LanHost, ...] = ()  # who in the LAN may open connections to it: hardware addresses, or ANYONE
 
 
 class PoolAddress(msgspec.Struct, frozen=True):
@@ -303,6 +309,17 @@ class Change:
     def set_kind(self, device_id: str, kind: Kind) -> None:
         """Change what a device may do."""
         self._update(msgspec.structs.replace(self._device(device_id), kind=kind))
+
+    def open_to_lan(self, device_id: str, host: str, *, allow: bool) -> bool:
+        """A LAN host (hardware address, or ANYONE) may open connections to a device, or may not any more; whether that is new."""
+        device = self._device(device_id)
+        if allow and host != ANYONE and not re.fullmatch(MAC, host):
+            raise RegistryError(f"{host!r} is no hardware address of a machine at home; write six pairs of digits with colons")
+        hosts = {*device.lan, host} if allow else {*device.lan} - {host}
+        if len(hosts) > MOST_LAN_HOSTS:
+            raise RegistryError(f"{device_id} is open to {MOST_LAN_HOSTS} LAN hosts already; deny one first, or allow {ANYONE}")
+        self._update(msgspec.structs.replace(device, lan=tuple(sorted(hosts))))
+        return hosts != {*device.lan}
 
     def bound_leaks(self, device_id: str, **changed: float | None) -> None:
         """Change ``bits_per_day`` or ``slot_seconds`` of a device; None: as the settings say."""

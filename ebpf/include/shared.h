@@ -5,6 +5,7 @@
 
 #define MARK_DOOR  0x4d01 // to a local listener (docs/architecture.md: marks)
 #define MARK_REPLY 0x4d02 // reply to a flow that the LAN opened
+#define MARK_LAN   0x4d03 // from a LAN host to a device that the owner opened to it (nftables sets it)
 
 enum kind { KIND_UNKNOWN, KIND_LOCAL, KIND_STANDARD, KIND_QUARANTINED };
 
@@ -54,7 +55,10 @@ struct device {
     __u32 ip4;  // its lease; 0: none
     __u8 kind;
     __u8 worker; // its door
-    __u16 unused;
+    __u8 lan;    // whether some LAN host may open connections to it
+    __u8 unused;
+    __u32 unused2;
+    __u64 since; // flows that the LAN opened before are over
 };
 
 struct address6 {

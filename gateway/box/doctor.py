@@ -5,7 +5,7 @@ Every function here is pure; gateway/cli/checks.py makes the observations. It mu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -121,6 +121,24 @@ def guards(steps: Sequence[str]) -> list[Finding]:
         return [fine("network", "guards, rules and firewall are as the settings want them")]
     shown = "; ".join(steps[:3]) + (f"; and {len(steps) - 3} more" if len(steps) > 3 else "")
     return [wrong("network", f"the running network differs: {shown}", "run `mudroom network apply`")]
+
+
+def reached(wanted: Set[tuple[str, str]], there: Set[tuple[str, str]] | None) -> Finding:
+    """``wanted``: LAN hosts and devices' addresses that the owner lets meet; ``there``: the firewall's, None without its table.
+
+    Addresses that a device took by itself are the firewall's alone to know: of a host that is let to some device, more is fine.
+    """
+    hosts = {host for host, _ in wanted}
+    more = sorted(host for host, _ in there or () if host not in hosts)
+    fewer = sorted(wanted - (there or set()))
+    if more:
+        says = f"the firewall lets {more[0]} reach a device, and the owner does not"
+        return wrong("devices' reach", says, "`systemctl restart mudroom-steering`, and ask who changed the firewall")
+    if fewer:
+        says = f"{len(fewer)} of {len(wanted)} openings from home to devices are not in the firewall ({' to '.join(fewer[0])})"
+        return wrong("devices' reach", says, "`systemctl restart mudroom-steering`; " + LOG.format("mudroom-steering"))
+    says = f"let in from home: {', '.join(sorted(hosts)[:8])}" if hosts else "no machine at home may reach a device"
+    return fine("devices' reach", says)
 
 
 def service(name: str, ready: bool | None, facts: Mapping[str, str], error: str) -> Finding:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from gateway.box import clash, doctor, notices
 from gateway.box.doctor import Finding, Unit, absent
+from gateway.cli.reaching import reached
 from gateway.config import Config, ConfigError, load
 
 if TYPE_CHECKING:
@@ -467,6 +468,7 @@ ALL: tuple[Check, ...] = (
     resolves,
     clock,
     guards,
+    reached,
     chain,
     authority,
     certificates,

@@ -24,6 +24,7 @@ from gateway.cli import (
     firmware,
     inbox,
     judging,
+    lanaccess,
     leaks,
     manifests,
     networks,
@@ -65,6 +66,9 @@ app.command("inbox")(inbox.inbox)
 app.command("leaks")(leaks.leaks)
 app.command("notices")(noticing.command)
 app.command("vendors")(vendors.vendors)
+devices.app.command("lan")(lanaccess.lan)
+devices.app.command("allow")(lanaccess.allow)
+devices.app.command("deny")(lanaccess.deny)
 devices.app.command("budget")(leaks.budget)
 devices.app.command("pace")(leaks.pace)
 devices.app.command("strangers")(strangers.strangers)

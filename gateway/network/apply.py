@@ -10,16 +10,14 @@ import errno
 import json
 import os
 import pwd
-import shutil
 import socket
-import subprocess
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gateway import service
 from gateway.config import Config
-from gateway.network import nft
+from gateway.network import nft, nftprogram, opened
 from gateway.network import plan as plans
 from gateway.network.errors import MissingPort, NetworkError
 from gateway.network.plan import (
@@ -111,6 +109,7 @@ def observe(config: Config, ruleset: str) -> Observed:
             hooked=any(
                 found.get("kind") == "clsact" and names.get(found["index"]) == config.dmz.interface for found in ip.get_qdiscs()
             ),
+            opened=nftprogram.listed(opened.TABLE) is not None,
         )
 
     return with_netlink(work)
@@ -149,7 +148,7 @@ def _can_carry(config: Config) -> bool:
     if not present.issuperset(_carried(config)):
         return False
     try:
-        _nft(["-c", "-f", "-"], nft.flowtable_probe(config))
+        nftprogram.run(["-c", "-f", "-"], nft.flowtable_probe(config))
     except NetworkError:
         return False
     return True
@@ -236,7 +235,7 @@ def _expected_listing(ruleset: str, devices: tuple[str, ...]) -> str:
         if devices:
             one, other = devices
             with_netlink(lambda ip: ip.link("add", ifname=one, kind="veth", peer={"ifname": other}))
-        _nft(["-f", "-"], ruleset)
+        nftprogram.run(["-f", "-"], ruleset)
         return _listing() or ""
 
     return in_thread(work)
@@ -244,11 +243,8 @@ def _expected_listing(ruleset: str, devices: tuple[str, ...]) -> str:
 
 def _listing() -> str | None:
     """Our table in a form that can be compared: no handles, no counter values. None where there is no such table."""
-    try:
-        listed = json.loads(_nft(["-j", "list", "table", "inet", nft.TABLE]))
-    except NoSuchTable:
-        return None
-    return json.dumps([_normal(part) for part in listed["nftables"] if "metainfo" not in part], sort_keys=True)
+    listed = nftprogram.listed(nft.TABLE)
+    return None if listed is None else json.dumps([_normal(part) for part in listed], sort_keys=True)
 
 
 def _normal(part: Any) -> Any:
@@ -257,25 +253,6 @@ def _normal(part: Any) -> Any:
             return {"set": sorted((_normal(element) for element in part["set"]), key=lambda e: json.dumps(e, sort_keys=True))}
         return {key: _normal(value) for key, value in part.items() if key not in ("handle", "packets", "bytes")}
     return [_normal(element) for element in part] if isinstance(part, list) else part
-
-
-class NoSuchTable(NetworkError):
-    """nft found no table of ours."""
-
-
-def _nft(arguments: list[str], text: str | None = None) -> str:
-    program = shutil.which("nft", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if program is None:
-        raise NetworkError("there is no nft program; install the package nftables")
-    done = subprocess.run([program, *arguments], input=text, text=True, capture_output=True, check=False)  # noqa: S603
-    if done.returncode:
-        if "No such file or directory" in done.stderr and "list" in arguments:
-            raise NoSuchTable(done.stderr)
-        problem = done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit {done.returncode}"
-        raise NetworkError(
-            f"nft {' '.join(arguments)}: {problem}; run as root on a kernel with nftables (socket, nat, conntrack)"
-        )
-    return done.stdout
 
 
 # --- changing -------------------------------------------------------------------------------------------------------
@@ -317,7 +294,10 @@ def _do(ip: Any, step: Step) -> None:
                 spec |= {"oif": _index(ip, route.device), "scope": {"local": 254, "unicast": 253}.get(route.kind, 0)}
             ip.route("del" if step.action is Action.REMOVE else "replace", **spec)
         case Table() as table:
-            _nft(["delete", "table", "inet", nft.TABLE]) if step.action is Action.REMOVE else _nft(["-f", "-"], table.ruleset)
+            gone = step.action is Action.REMOVE
+            nftprogram.run(["delete", "table", "inet", nft.TABLE] if gone else ["-f", "-"], None if gone else table.ruleset)
+        case plans.Opened():
+            nftprogram.run(["delete", "table", "inet", opened.TABLE])
         case Sysctl() as setting:
             PROC_SYS.joinpath(*setting.path).write_text(setting.value)
         case Address() as address:

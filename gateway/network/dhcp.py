@@ -7,13 +7,12 @@ nothing here starts dnsmasq.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from gateway import service
 from gateway.config import Config
+from gateway.leases import start_of
 
 RECORDER = Path(__file__).with_name("record-mud-url")
 MUD_URL_MOST = 255  # bytes: a DHCPv4 option's length is one byte (RFC 2132 section 2; RFC 8520 section 10)
@@ -37,20 +36,10 @@ def mud_urls(config: Config) -> dict[str, str]:
     found = {}
     for entry in sorted(folder.iterdir()):
         if len(entry.name) == 17:
-            url = _start(entry).decode("ascii", errors="replace").strip()
+            url = start_of(entry, MUD_URL_MOST + 1).decode("ascii", errors="replace").strip()
             if url.startswith("https://") and url.isprintable():
                 found[entry.name.lower()] = url
     return found
-
-
-def _start(file: Path) -> bytes:
-    """What a regular file begins with; nothing of anything else. The folder is dnsmasq's, which devices speak to."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as opened:  # noqa: PTH123 - of a descriptor
-            return opened.read(MUD_URL_MOST + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    except OSError:
-        return b""
 
 
 def hosts_folder(config: Config) -> Path:

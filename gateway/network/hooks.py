@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Iterable
 from typing import Any, Literal
 
+from gateway.network import nftprogram, opened
 from gateway.network.errors import NetworkError
 from gateway.network.rtnl import NetlinkError, with_netlink
 
@@ -95,6 +97,10 @@ class TrafficHooks:
                     raise NetworkError(f"{interface}: cannot detach from {direction}: {error}; are you root?") from error
 
         with_netlink(work)
+
+    def open_to_lan(self, lan: str, dmz: str, openings: Iterable[opened.Opening]) -> None:
+        """LAN hosts may open connections to these addresses and to no others. Raises NetworkError; then all is as it was."""
+        nftprogram.run(["-f", "-"], opened.render(lan, dmz, openings))
 
     def index(self, interface: str) -> int | None:
         """The interface's number; None where it does not exist."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from gateway.config import Config, Firewall
-from gateway.network.plan import MARK_DOOR, MARK_REPLY
+from gateway.network.plan import MARK_DOOR, MARK_LAN, MARK_REPLY
 from gateway.service import TELLING_UID
 
 TABLE = "mudroom"
@@ -83,8 +83,8 @@ def render(config: Config, users: Uids, resolvers: Sequence[IPv4Address | IPv6Ad
     home6 = f"{{ {lan6.network}, {dmz6.network}, {config.dmz.pool_ipv6} }}"
     may_open = config.lan.may_open_to_dmz
     lan_to_dmz = (
-        f"iifname {lan} oifname {dmz} ip saddr {lan4.network} ip daddr {dmz4.network} accept\n"
-        f"        iifname {lan} oifname {dmz} ip6 saddr {lan6.network} ip6 daddr {dmz6.network} accept"
+        f"iifname {lan} oifname {dmz} meta mark {MARK_LAN:#x} ip saddr {lan4.network} ip daddr {dmz4.network} accept\n"
+        f"        iifname {lan} oifname {dmz} meta mark {MARK_LAN:#x} ip6 saddr {lan6.network} ip6 daddr {dmz6.network} accept"
         if may_open
         else "# the LAN may not open connections to devices"
     )

@@ -17,6 +17,7 @@ from gateway.network.errors import MissingPort, NetworkError
 # docs/architecture.md, "Marks, tables and rules"
 MARK_DOOR = 0x4D01
 MARK_REPLY = 0x4D02
+MARK_LAN = 0x4D03  # set by the table of gateway/network/opened.py
 TABLE_DOOR = 7701
 TABLE_REPLY = 7702
 TABLE_HOME = 7703
@@ -160,6 +161,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """The nftables table of who in the LAN may reach which device; steering writes it (gateway/network/opened.py)."""
+
+    def __str__(self) -> str:
+        return "nftables table inet mudroom_lan"
+
+
+@dataclass(frozen=True)
 class Hook:
     """The clsact qdisc that holds the eBPF programs."""
 
@@ -169,7 +178,7 @@ class Hook:
         return f"eBPF hooks of {self.device}"
 
 
-Part = Rule | Route | Address | Sysctl | Bridge | Vlan | Port | Up | Table | Hook
+Part = Rule | Route | Address | Sysctl | Bridge | Vlan | Port | Up | Table | Opened | Hook
 
 
 @dataclass(frozen=True)
@@ -211,6 +220,7 @@ class Observed:
     sysctls: Mapping[tuple[str, ...], str] = field(default_factory=dict)  # those we set, where they exist
     firewall: Firewall = Firewall.ABSENT
     hooked: bool = False  # whether the DMZ's interface has a clsact qdisc
+    opened: bool = False  # whether there is a table of who in the LAN may reach which device
 
 
 @dataclass(frozen=True)
@@ -439,6 +449,8 @@ def removal(config: Config, have: Observed) -> list[Step]:
     steps += [Step(Action.REMOVE, rule) for rule in last if rule.table]
     left = [route for route in have.routes if route.device != dmz]  # those went with the link
     steps += [Step(Action.REMOVE, route) for route in sorted(left, key=str)]
+    if have.opened:
+        steps.append(Step(Action.REMOVE, Opened()))
     if have.firewall is not Firewall.ABSENT:
         steps.append(Step(Action.REMOVE, Table("")))
     steps += [Step(Action.REMOVE, rule) for rule in last if not rule.table]

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, Protocol
 
 Direction = Literal["ingress", "egress"]
 
 
 class Hooks(Protocol):
-    """The clsact hooks and the interfaces of the namespace that the process is in. Methods block and may raise OSError."""
+    """Hooks, interfaces and openings of the namespace that the process is in. Methods block; they raise OSError or ValueError."""
 
     def attach(self, interface: str, direction: Direction, program_fd: int, name: str) -> None:
         """Put a loaded program on the hook, atomically in place of the one that was there."""
@@ -21,6 +23,9 @@ class Hooks(Protocol):
 
     def detach(self, interface: str, direction: Direction) -> None:
         """Take the program off the hook."""
+
+    def open_to_lan(self, lan: str, dmz: str, openings: Iterable[tuple[str, IPv4Address | IPv6Address]]) -> None:
+        """Let LAN hosts (hardware address, or ANYONE of the registry) open connections to these addresses and to no others."""
 
     def index(self, interface: str) -> int | None:
         """The interface's number."""

@@ -13,6 +13,7 @@ from gateway.registry import Kind
 
 MARK_DOOR = 0x4D01
 MARK_REPLY = 0x4D02
+MARK_LAN = 0x4D03
 REASONS = 64  # room per device in the counters
 STRANGERS = 0  # the slot that unknown devices share
 STRANGERS_ADDRESSES6 = 128  # IPv6 addresses that all strangers together may hold
@@ -23,7 +24,7 @@ NANO = 1_000_000_000
 ADDRESS6_SIZE = 16
 COUNTER = struct.Struct("<QQ")
 CLAIM = struct.Struct("<QQII")
-DEVICE = struct.Struct("<I4sBBH")
+DEVICE = struct.Struct("<I4sBBBBIQ")
 EVENT = struct.Struct("<QQIBBBB16s2sHI")
 FLOW = struct.Struct("<16s16s2s2sI")
 GUARD_SETTINGS = struct.Struct("<QQQII")
@@ -71,16 +72,21 @@ def rate(per_second: int, burst: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Device:
-    """One entry of the kernel's table of devices. ``ip4`` is the lease, None without one."""
+    """One entry of the kernel's table of devices. ``ip4``: the lease, None without one.
+
+    ``lan``: some LAN host may open connections to it; ``since``: those opened before are over (CLOCK_MONOTONIC, nanoseconds).
+    """
 
     slot: int
     kind: Kind
     worker: int = 0
     ip4: IPv4Address | None = None
+    lan: bool = False
+    since: int = 0
 
     def pack(self) -> bytes:
         packed = self.ip4.packed if self.ip4 else bytes(4)
-        return DEVICE.pack(self.slot, packed, KINDS[self.kind], self.worker, 0)
+        return DEVICE.pack(self.slot, packed, KINDS[self.kind], self.worker, self.lan, 0, 0, self.since)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -20,15 +20,18 @@ from gateway.config import Config
 from gateway.reasons import Reason
 from gateway.registry import Home, Kind, Registry, RegistryError, RegistryFile
 from gateway.steering import layout
-from gateway.steering.bindings import Table, parse_leases
+from gateway.steering.bindings import Table, hosts, openings, parse_leases
 from gateway.steering.hooks import Hooks
 from gateway.steering.loader import Guard, KernelMap, Steer, program_id
+from gateway.steering.openings import Openings
 from gateway.steering.reports import Reports
 
 ALIVE_SECONDS = 10
 CLAIM_IDLE_SECONDS = 3600  # an address's binding may sleep for so long
+CLAIM_IDLE_OPEN_SECONDS = 7 * 86_400  # and for so long where the LAN may use its device: that may be silent until it is used
 CLAIM_IDLE_FULL_SECONDS = 300  # and for so long where its device has no other left (RFC 6620, 3.2.6)
 SEAT_IDLE_SECONDS = 300
+OVER_NANO = 50_000_000  # a packet that had passed the firewall when a host was denied is on the wire by then
 SWEEP_SECONDS = 5
 _SIOCGIFFLAGS = 0x8913  # linux/sockios.h
 _IFF_RUNNING = 0x40
@@ -112,6 +115,7 @@ class Reconciler:
         self._swept = 0.0
         self._dropped: dict[str, tuple[int, int, int, int]] = {}
         self._program_ids = (program_id(steer.ingress), program_id(steer.egress))
+        self._openings = Openings(config, hooks)
         self.table = Table(config.steering.max_devices, config.door.workers)
         self.ready = False
 
@@ -149,9 +153,11 @@ class Reconciler:
         home = self.home()
         if not self._read_leases() and home is self._home:
             return
+        # first the firewall, then the addresses: no host meets another device under an address for a moment
+        to_lan = self._openings.write(openings(home, self._leases, self._claims(home)))
         self._reports.collect(self.table.names)  # slots may change hands
-        self.table.update(home, self._leases)
-        self._home = home
+        self.table.update(home, self._leases, to_lan=to_lan, now=time.monotonic_ns() + OVER_NANO)
+        self._home = home if to_lan or not hosts(home) else None  # None: again, until it could be written
         wanted = {mac: device.pack() for mac, device in self.table.devices.items()}
         for mac in self._written.keys() - wanted.keys():
             self._steer.devices.delete(layout.mac_number(mac).to_bytes(8, "little"))
@@ -159,6 +165,13 @@ class Reconciler:
             if self._written.get(mac) != packed:
                 self._steer.devices.set(layout.mac_number(mac).to_bytes(8, "little"), packed)
         self._written = wanted
+
+    def _claims(self, home: Home, without: Collection[bytes] = ()) -> dict[IPv6Address, str]:
+        """IPv6 addresses and the devices that hold them, of those that the LAN may use."""
+        if not (used := hosts(home)):
+            return {}
+        found = ((key, layout.mac_text(layout.CLAIM.unpack(value)[0])) for key, value in self._steer.claims6.items())
+        return {IPv6Address(key): mac for key, mac in found if mac in used and key not in without}
 
     def _readable(self) -> bool:
         try:
@@ -204,6 +217,9 @@ class Reconciler:
             return
         self._apply_settings(links)
         self.refresh_devices()
+        if self._home is not None and not self._openings.write(openings(self._home, self._leases, self._claims(self._home))):
+            self._home = None
+            self.refresh_devices()
         if links.index != self._index:
             if self._index:
                 log.warning("%s was made anew", interface)
@@ -271,13 +287,22 @@ class Reconciler:
         claims = [(key, *layout.CLAIM.unpack(value)) for key, value in self._steer.claims6.items()]
         for _, _, _, slot, _ in claims:
             held[slot] = held.get(slot, 0) + 1
+        used = hosts(self._home) if self._home is not None else {}
+        over: dict[bytes, int] = {}
         for key, mac, seen, slot, _ in claims:
             device = self.table.devices.get(layout.mac_text(mac))
             slot_now = device.slot if device is not None else layout.STRANGERS
             most = layout.STRANGERS_ADDRESSES6 if slot == layout.STRANGERS else self._config.steering.addresses6_per_device
-            idle = CLAIM_IDLE_FULL_SECONDS if held[slot] >= most else CLAIM_IDLE_SECONDS
+            rest = CLAIM_IDLE_OPEN_SECONDS if layout.mac_text(mac) in used else CLAIM_IDLE_SECONDS
+            idle = CLAIM_IDLE_FULL_SECONDS if held[slot] >= most else rest
             # a claim that counts against another slot than its holder's is made anew by its next packet
-            if (now - seen > idle * layout.NANO or slot != slot_now) and self._steer.claims6.delete(key):
+            if now - seen > idle * layout.NANO or slot != slot_now:
+                over[key] = slot
+        home = self._home or _empty()
+        if used and not self._openings.write(openings(home, self._leases, self._claims(home, over))):
+            return  # an address that the firewall still knows as this device's must not become another's
+        for key, slot in over.items():
+            if self._steer.claims6.delete(key):
                 _add(self._steer.claims6_freed, slot.to_bytes(4, "little"), 8)
 
     def _sweep_seats(self, guard: Guard, links: Links) -> None:

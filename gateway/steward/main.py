@@ -23,6 +23,7 @@ from gateway.decisions import DecisionError
 from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
+from gateway.ipc.lan import AskLan, DecideLan, ToLan
 from gateway.ipc.noticing import AskNotices, SeeNotices
 from gateway.ipc.pairing import AskPairings, StartPairing, StopPairing
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, MakeToken, RevokeToken
@@ -54,7 +55,7 @@ from gateway.ledger.reader import LedgerError
 from gateway.policy.rule import RuleError
 from gateway.registry import Certificate, Change, RegistryError, RegistryFile
 from gateway.standard.manifest import ManifestError
-from gateway.steward import archive, figures, rulebook
+from gateway.steward import archive, figures, lan, rulebook
 from gateway.steward.erasing import Eraser
 from gateway.steward.guesses import Guesses
 from gateway.steward.noticing import Noticing
@@ -103,7 +104,7 @@ class Steward:
 
     def channel(self) -> Channel:
         """For one more peer."""
-        return Peer(ToSteward | ToRecord | ToRulebook, self._receive, self.peers)
+        return Peer(ToSteward | ToRecord | ToRulebook | ToLan, self._receive, self.peers)
 
     @property
     def idle(self) -> bool:
@@ -167,12 +168,16 @@ class Steward:
                 return await self.programs.answer(message, role)
             case Decide():
                 return await self._decide(message, role, f"token {program.name}" if program else role)
-            case AskPiece() | AskChain(check=True) | Erase() if role != "owner":
+            case AskPiece() | AskChain(check=True) | Erase() | AskLan() | DecideLan() if role != "owner":
                 return Refusal(message.ref, "role")
             case Erase():
                 return await self._eraser.erase(message, f"{role} at {message.address}")
             case DecideRule():
                 return await self._decide_rule(message, role)
+            case DecideLan():
+                async with self._deciding:
+                    by = f"{role} at {message.address}"
+                    return await asyncio.to_thread(lan.decide, self._config, self._registry, message, by)
             case Leave():
                 self.sessions.end(message.token)
                 return Done(message.ref, "")
@@ -217,6 +222,8 @@ class Steward:
                 return figures.gather(ref, self._config, self._book.reader, self._registry.current())
             case AskScores():
                 return self._book.scores(ref, scorecard.owners(self._registry.current()), time.time_ns())
+            case AskLan():
+                return lan.shown(self._config, self._registry, message)
             case AskDeeds():
                 return Deeds(ref, self._book.deeds(message.limit))
             case AskNotices():

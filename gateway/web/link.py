@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from gateway.ipc.channel import Channel, connect
+from gateway.ipc.lan import FromLan
 from gateway.ipc.recording import FromRecord
 from gateway.ipc.rulebook import FromRulebook
 from gateway.ipc.steward import FromSteward, Refusal
@@ -82,7 +83,7 @@ class Link:
         async with self._connecting:
             if self._channel is None or not self._channel.open:
                 self._channel = await connect(
-                    self._path, Channel(FromSteward | FromRecord | FromRulebook, self._receive, lost=self._lost)
+                    self._path, Channel(FromSteward | FromRecord | FromRulebook | FromLan, self._receive, lost=self._lost)
                 )
             return self._channel
 

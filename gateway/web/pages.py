@@ -79,6 +79,8 @@ async def device(seen: Visit) -> Response:
     refused = await ask(AskMessages(0, token, known.id, SHOWN, True), Messages)
     found = await counts(seen, known.id)
     shown = facts.about(seen.house.config, seen.home, known)
+    from gateway.web.lanaccess import reached
+
     manifest = seen.home.manifests.get(known.manifest)
     return html(
         "device.html", seen, here="home", device=shown,
@@ -89,6 +91,7 @@ async def device(seen: Visit) -> Response:
         kinds=facts.kinds(shown),
         declared=facts.declared(manifest) | {"device": known.id} if manifest else None,
         chart=charts.said(found.spent),
+        reached=await reached(seen, known.id),
     )  # fmt: skip
 
 

@@ -246,12 +246,16 @@ def nanoseconds(quick: bool) -> Table:
     steer = Steer(config)
     try:
         furnished.furnish(steer, config)
-        runner = furnished.Runner(steer.ingress)
+        runner, egress = furnished.Runner(steer.ingress), furnished.Runner(steer.egress)
         for _ in range(rounds):
             for name, packet in steering_ns.paths():
                 verdict = runner(bytes(packet), repeat=repeats)
                 times[name].append(runner.nanoseconds)
                 counted[name] = Reason.from_code(verdict.counted).label
+            for name, packet, mark in steering_ns.towards_devices():
+                verdict = egress(bytes(packet), repeat=repeats, ingress=furnished.LAN_INDEX, mark=mark)
+                times[name].append(egress.nanoseconds)
+                counted[name] = "passed" if verdict.passed else "dropped"
     finally:
         steer.close()
     drops = {name: median(values) for name, values in times.items() if name.startswith("drop")}

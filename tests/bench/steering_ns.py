@@ -15,6 +15,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from gateway.reasons import Reason
+from gateway.steering import layout
 from gateway.steering.loader import Steer
 from tests.ebpf import run
 
@@ -50,12 +51,23 @@ def paths() -> list[tuple[str, Any]]:
     ]
 
 
+def towards_devices() -> list[tuple[str, Any, int]]:
+    """The same for the egress program: what the LAN sends to a device, with the mark that nftables gave it."""
+    lan, device = Ether(src=run.GATEWAY_MAC, dst=run.STANDARD[0]), run.STANDARD[2]
+    data = lan / IP(src="192.168.77.50", dst=device) / TCP(sport=5000, dport=80, flags="A")
+    return [
+        ("LAN to device: TCP data, let in", data, layout.MARK_LAN),
+        ("LAN to device: not let in", data, 0),
+        ("LAN to device: another's address", lan / IP(src="192.168.77.50", dst=run.SECOND[2]) / TCP(), layout.MARK_LAN),
+    ]
+
+
 def main(repeats: int) -> None:
     config = run.config()
     steer = Steer(config)
     try:
         run.furnish(steer, config)
-        runner = run.Runner(steer.ingress)
+        runner, egress = run.Runner(steer.ingress), run.Runner(steer.egress)
         rounds: dict[str, list[int]] = {}
         reasons: dict[str, str] = {}
         for _ in range(ROUNDS):
@@ -64,6 +76,10 @@ def main(repeats: int) -> None:
                 verdict = runner(data, repeat=repeats)
                 rounds.setdefault(name, []).append(runner.nanoseconds)
                 reasons[name] = Reason.from_code(verdict.counted).label
+            for name, packet, mark in towards_devices():
+                verdict = egress(bytes(packet), repeat=repeats, ingress=run.LAN_INDEX, mark=mark)
+                rounds.setdefault(name, []).append(egress.nanoseconds)
+                reasons[name] = "passed" if verdict.passed else "dropped"
         print(
             f"ns per packet, {repeats:,} repeats, {ROUNDS} rounds\n"
             f"{'path':34} {'counted':18} {'median':>7} {'least':>6} {'most':>6}"

@@ -77,10 +77,11 @@ class Runner:
         self._opts.ctx_out = ctypes.addressof(self._context_out)
         self.nanoseconds = 0
 
-    def __call__(self, packet: bytes, repeat: int = 1, ingress: int = 0) -> Verdict:
+    def __call__(self, packet: bytes, repeat: int = 1, ingress: int = 0, mark: int = 0) -> Verdict:
         """Run ``packet`` (from its Ethernet header on). Raises OSError."""
         opts = self._opts
         data = ctypes.create_string_buffer(packet, len(packet))
+        struct.pack_into("=I", self._context, _MARK, mark)
         struct.pack_into("=I", self._context, _INGRESS, ingress)
         opts.data_in = ctypes.addressof(data)
         opts.data_size_in = len(packet)
@@ -114,7 +115,7 @@ def furnish(steer: Steer, config: Config) -> None:
     steer.settings.set(bytes(4), layout.settings(config, GATEWAY_MAC, IPv6Address(LINK_LOCAL), LAN_INDEX))
     steer.alive.set(bytes(4), FOREVER.to_bytes(8, "little"))
     for mac, kind, lease, slot, worker in DEVICES:
-        entry = layout.Device(slot, kind, worker, IPv4Address(lease))
+        entry = layout.Device(slot, kind, worker, IPv4Address(lease), lan=True)
         steer.devices.set(layout.mac_number(mac).to_bytes(8, "little"), entry.pack())
     for text in (WAN4, LAN4, OUR4, WAN6, LAN6, OUR6, LINK_LOCAL):
         address = ip_address(text)

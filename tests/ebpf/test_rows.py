@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 import pytest
@@ -415,43 +415,52 @@ def test_foreign_resolvers_can_be_refused(home: Steer, send: run.Runner) -> None
 FLOWS = [
     (
         "TCP",
-        Ether() / IP(src=LAN_HOST4, dst=ME4) / TCP(sport=5000, dport=80),
+        eth(dst=ME, src=GW) / IP(src=LAN_HOST4, dst=ME4) / TCP(sport=5000, dport=80),
         v4(LAN_HOST4) / TCP(sport=80, dport=5000, flags="SA"),
         v4(LAN_HOST4) / TCP(sport=80, dport=5001, flags="SA"),
     ),
     (
         "UDP, IPv6",
-        Ether() / IPv6(src=LAN_HOST6, dst=ME6) / UDP(sport=5000, dport=5683),
+        eth(dst=ME, src=GW) / IPv6(src=LAN_HOST6, dst=ME6) / UDP(sport=5000, dport=5683),
         v6(LAN_HOST6) / UDP(sport=5683, dport=5000),
         v6(LAN_HOST6) / UDP(sport=5684, dport=5000),
     ),
     (
         "echo",
-        Ether() / IP(src=LAN_HOST4, dst=ME4) / ICMP(type=8, id=9),
+        eth(dst=ME, src=GW) / IP(src=LAN_HOST4, dst=ME4) / ICMP(type=8, id=9),
         v4(LAN_HOST4) / ICMP(type=0, id=9),
         v4(LAN_HOST4) / ICMP(type=8, id=9),
     ),
     (
         "echo, IPv6",
-        Ether() / IPv6(src=LAN_HOST6, dst=ME6) / ICMPv6EchoRequest(id=9),
+        eth(dst=ME, src=GW) / IPv6(src=LAN_HOST6, dst=ME6) / ICMPv6EchoRequest(id=9),
         v6(LAN_HOST6) / ICMPv6EchoReply(id=9),
         v6(LAN_HOST6) / ICMPv6EchoReply(id=10),
     ),
 ]
 
 
+@pytest.fixture
+def opens(home: Steer, send: run.Runner) -> Callable[..., bool]:
+    """Whether a frame from the LAN goes out to a device, as ``MARK_LAN`` and the LAN's interface say; no flow is known yet."""
+    for key, _ in list(home.flows.items()):
+        home.flows.delete(key)
+    assert send(bytes(v6(OUR6) / ICMPv6EchoRequest())).passed  # the address is its own: it used it
+    record = run.Runner(home.egress)
+    return lambda frame, ingress=run.LAN_INDEX, mark=layout.MARK_LAN: record(bytes(frame), ingress=ingress, mark=mark).passed
+
+
 @shows(R.PASS_REPLY)
 @pytest.mark.parametrize(("what", "opening", "reply", "other"), FLOWS, ids=[flow[0] for flow in FLOWS])
 def test_what_the_lan_opened_may_be_answered(
-    what: str, opening: Packet, reply: Packet, other: Packet, home: Steer, send: run.Runner
+    what: str, opening: Packet, reply: Packet, other: Packet, send: run.Runner, opens: Callable[..., bool]
 ) -> None:
-    record = run.Runner(home.egress)
-    for key, _ in list(home.flows.items()):
-        home.flows.delete(key)
     assert send(bytes(reply)).classified == R.TO_LAN.code
-    assert record(bytes(opening), ingress=run.LAN_INDEX + 1).passed  # forwarded from elsewhere: opens nothing
+    assert not opens(opening, ingress=run.LAN_INDEX + 1), "forwarded from elsewhere"
+    assert not opens(opening, mark=0), "nobody let this LAN host in"
+    assert not opens(opening, mark=layout.MARK_REPLY)
     assert send(bytes(reply)).classified == R.TO_LAN.code
-    assert record(bytes(opening), ingress=run.LAN_INDEX).passed
+    assert opens(opening)
     assert send(bytes(reply)) == run.Verdict(True, R.PASS_REPLY.code, R.PASS_REPLY.code, layout.MARK_REPLY)
     assert send(bytes(other)).classified == R.TO_LAN.code
     stolen = bytearray(bytes(reply))
@@ -465,27 +474,85 @@ def test_what_the_lan_opened_may_be_answered(
 
 @pytest.mark.parametrize(("what", "opening", "reply", "other"), FLOWS, ids=[flow[0] for flow in FLOWS])
 def test_only_the_lan_keeps_a_flow_alive(
-    what: str, opening: Packet, reply: Packet, other: Packet, home: Steer, send: run.Runner
+    what: str, opening: Packet, reply: Packet, other: Packet, home: Steer, send: run.Runner, opens: Callable[..., bool]
 ) -> None:
-    for key, _ in list(home.flows.items()):
-        home.flows.delete(key)
-    record = run.Runner(home.egress)
-    assert record(bytes(opening), ingress=run.LAN_INDEX).passed
+    assert opens(opening)
     ((key, _),) = home.flows.items()
     old = (time.monotonic_ns() - 60 * layout.NANO).to_bytes(8, "little")
     home.flows.set(key, old)
     assert send(bytes(reply)).passed
     assert home.flows.get(key) == old
-    assert record(bytes(opening), ingress=run.LAN_INDEX).passed
+    assert opens(opening)
     assert home.flows.get(key) != old
 
 
-def test_a_flow_runs_out(home: Steer, send: run.Runner) -> None:
+def test_a_flow_runs_out(home: Steer, send: run.Runner, opens: Callable[..., bool]) -> None:
     _, opening, reply, _ = FLOWS[1]
-    assert run.Runner(home.egress)(bytes(opening), ingress=run.LAN_INDEX).passed
+    assert opens(opening)
     for key, _ in list(home.flows.items()):
         home.flows.set(key, (1).to_bytes(8, "little"))
     assert send(bytes(reply)).classified == R.TO_LAN.code
+
+
+def write(home: Steer, sender: tuple = STANDARD, **fields: object) -> None:  # type: ignore[type-arg]
+    """A device's entry as steering would write it."""
+    mac, kind, lease, slot, worker = sender
+    entry = layout.Device(**{"slot": slot, "kind": kind, "worker": worker, "ip4": IPv4Address(lease), "lan": True, **fields})  # type: ignore[arg-type]
+    home.devices.set(layout.mac_number(mac).to_bytes(8, "little"), entry.pack())
+
+
+@pytest.mark.parametrize(("what", "opening", "reply", "other"), FLOWS, ids=[flow[0] for flow in FLOWS])
+def test_what_was_opened_before_a_host_was_denied_is_over(
+    what: str, opening: Packet, reply: Packet, other: Packet, home: Steer, send: run.Runner, opens: Callable[..., bool]
+) -> None:
+    try:
+        assert opens(opening)
+        write(home, since=time.monotonic_ns() + layout.NANO)  # another host may still, so the device as such is open
+        assert send(bytes(reply)).classified == R.TO_LAN.code
+        write(home, since=1)
+        assert send(bytes(reply)).passed
+        write(home, lan=False)
+        assert send(bytes(reply)).classified == R.TO_LAN.code
+        assert not opens(opening), "it is open to nobody any more"
+    finally:
+        write(home)
+
+
+def to(frame: Packet, mac: str) -> Packet:
+    frame = frame.copy()
+    frame[Ether].dst = mac
+    return frame
+
+
+def addressed(frame: Packet, address: str) -> Packet:
+    frame = frame.copy()
+    frame[IPv6 if ":" in address else IP].dst = address
+    return frame
+
+
+@pytest.mark.parametrize(("what", "opening", "reply", "other"), FLOWS, ids=[flow[0] for flow in FLOWS])
+def test_the_lan_meets_no_device_by_anothers_address(
+    what: str, opening: Packet, reply: Packet, other: Packet, home: Steer, opens: Callable[..., bool]
+) -> None:
+    foreign = SECOND[2] if opening.haslayer(IP) else OTHER6
+    assert not opens(to(opening, SECOND[0])), "the second device, by the first one's address"
+    assert not opens(addressed(opening, foreign)), "the first device, by the second one's address"
+    assert not opens(to(opening, "02:00:00:00:00:77")), "nobody's hardware address"
+    assert not opens(to(opening, BROADCAST))
+    assert not list(home.flows.items())
+
+
+def test_frames_of_the_lan_that_cannot_be_judged_do_not_reach_a_device(home: Steer, opens: Callable[..., bool]) -> None:
+    whole = bytes(FLOWS[0][1])
+    assert opens(whole)
+    assert not opens(patched(FLOWS[0][1], 12, b"\x08\x06")), "no address at all"
+    assert not opens(patched(FLOWS[0][1], 14, b"\x46")), "IP options"
+    home.alive.set(bytes(4), bytes(8))
+    try:
+        assert not opens(whole), "nobody renews what is allowed"
+    finally:
+        home.alive.set(bytes(4), run.FOREVER.to_bytes(8, "little"))
+    assert opens(whole, ingress=0, mark=0), "the gateway's own packets are another matter"
 
 
 def test_an_address_is_claimed_only_by_what_passes(home: Steer, send: run.Runner) -> None:

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,6 +145,17 @@ class Here:
             if row["device"] in (f"device-{number}", device["mac"]):
                 counts[row["reason"]] = counts.get(row["reason"], 0) + row["count"]
         return counts
+
+
+@contextmanager
+def let_in(here: Here, number: int) -> Iterator[None]:
+    """The owner lets the laptop open connections to a device, meanwhile."""
+    words = (f"device-{number}", here.facts["laptop"]["mac"])
+    mudroom("devices", "allow", *words)
+    try:
+        yield
+    finally:
+        mudroom("devices", "deny", *words)
 
 
 def status_of(done: Done) -> int:

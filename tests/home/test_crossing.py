@@ -8,7 +8,7 @@ import pytest
 import rfc8785
 
 from gateway.ledger.reader import Reader
-from tests.home.client import Here, eventually, mudroom, status_of
+from tests.home.client import Here, eventually, let_in, mudroom, status_of
 from tests.home.https import DeviceClient, resolve
 from tests.home.lab import layout
 from tests.home.sockets import Capture
@@ -144,6 +144,7 @@ def test_the_house_reaches_its_devices_and_only_replies_return(here: Here) -> No
 
     address = here.device(3)["v4"]
     with (
+        let_in(here, 3),
         Capture(layout.LAPTOP) as lan,
         socket_in(layout.namespace(3), socket.AF_INET, socket.SOCK_STREAM) as server,
         socket_in(layout.LAPTOP, socket.AF_INET, socket.SOCK_STREAM) as laptop,
@@ -151,7 +152,7 @@ def test_the_house_reaches_its_devices_and_only_replies_return(here: Here) -> No
         server.bind((address, 8081))
         server.listen()
         server.settimeout(5)
-        laptop.settimeout(5)
+        laptop.settimeout(10)  # steering sees within a second who is let in; the SYN is repeated until then
         laptop.connect((address, 8081))
         peer, _ = server.accept()
         with peer:

@@ -5,10 +5,12 @@ eBPF, and what it leaves behind. nftables marks stand in for steering's where a 
 from __future__ import annotations
 
 import contextlib
+import json
 import select
 import socket
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from gateway import service
 from gateway.config import Config, Dmz, Firewall, Forward
 from gateway.network import apply as network
+from gateway.network import opened
 from gateway.network.errors import NetworkError
 from tests.home.house import (
     CONFIG,
@@ -93,6 +96,7 @@ def test_down_leaves_what_it_found(house: House) -> None:
     before = state()
     network.apply(CONFIG)
     run("tc", "qdisc", "add", "dev", "dmz0", "clsact")
+    let_in("02:00:5e:00:00:01")
     done = [str(step) for step in network.down(CONFIG)]
     assert done[0] == "remove link dmz0 up"
     assert done[-2:] == ["remove rule iif dmz0 blackhole (IPv4)", "remove rule iif dmz0 blackhole (IPv6)"]
@@ -335,7 +339,42 @@ def test_the_mark_alone_opens_no_port_of_the_gateway(gateway: House, address: st
             socket.create_connection((address, 22), 0.5).close()
 
 
+def laptops_mac(house: House) -> str:
+    with house.inside("laptop"):
+        return str(json.loads(run("ip", "-j", "link", "show", "eth0"))[0]["address"])
+
+
+def let_in(*hosts: str, to: tuple[str, ...] = (DEVICE4, DEVICE6)) -> None:
+    """The table that steering would write."""
+    openings = [(host, ip_address(address)) for host in hosts for address in to]
+    run("nft", "-f", "-", text=opened.render(CONFIG.lan.interface, CONFIG.dmz.interface, openings))
+
+
+@pytest.mark.parametrize("who", ["nobody", "another", "to another device", "gone"])
+def test_a_device_hears_nobody_at_home_whom_its_owner_did_not_let_in(gateway: House, who: str) -> None:
+    """Without the eBPF programs: the base firewall and the table of who may reach a device are enough."""
+    mac = laptops_mac(gateway)
+    warm(gateway)
+    if who in ("another", "gone"):
+        let_in(mac, to=(OTHER4, OTHER6))
+    if who == "another":  # the same addresses, another machine's hardware address
+        with gateway.inside("laptop"):
+            batch("link set eth0 address 02:00:5e:00:00:99")
+        warm(gateway)
+    elif who == "to another device":
+        let_in(mac)
+    elif who == "gone":
+        run("nft", "delete", "table", "inet", opened.TABLE)
+    capture = Capture(gateway, "other")
+    with gateway.inside("laptop"):
+        send(socket.AF_INET, (OTHER4, 9999))
+        send(socket.AF_INET6, (OTHER6, 9999))
+    ends(gateway)
+    assert not [packet for packet in capture.until_end() if b"out" in packet]
+
+
 def test_the_lan_opens_to_a_device_and_only_the_reply_comes_back(gateway: House) -> None:
+    let_in(laptops_mac(gateway))
     standin('iifname "dmz0" tcp sport 80 meta mark set 0x4d02; iifname "dmz0" udp dport 9999 meta mark set 0x4d02;')
     with gateway.inside("device"):
         listener = socket.create_server((DEVICE4, 80))
@@ -355,6 +394,24 @@ def test_the_lan_opens_to_a_device_and_only_the_reply_comes_back(gateway: House)
     ends(gateway)
     for name, capture in captures.items():
         assert not [packet for packet in capture.until_end() if b"out" in packet], name
+
+
+def test_what_a_machine_at_home_has_open_ends_when_it_is_shut_out(gateway: House) -> None:
+    standin('iifname "dmz0" tcp sport 80 meta mark set 0x4d02;')
+    let_in(laptops_mac(gateway), to=(OTHER4,))
+    with gateway.inside("other"):
+        listener = socket.create_server((OTHER4, 80))
+    with listener, gateway.inside("laptop"), socket.create_connection((OTHER4, 80), 5) as laptop:
+        listener.settimeout(5)
+        accepted, _ = listener.accept()
+        with accepted, gateway.inside("gateway"):
+            laptop.sendall(b"out")
+            assert accepted.recv(16) == b"out"
+            let_in("02:00:5e:00:00:99", to=(OTHER4,))
+            capture = Capture(gateway, "other")
+            laptop.sendall(b"out again")
+            ends(gateway)
+            assert not [packet for packet in capture.until_end() if b"out again" in packet]
 
 
 def test_the_lan_reaches_the_internet_translated_and_the_internet_opens_nothing(gateway: House) -> None:
@@ -563,12 +620,13 @@ CLOSED = Path(__file__).parents[2] / "playbooks" / "roles" / "mudroom" / "files"
 @pytest.mark.skipif(not CLOSED.exists(), reason="the closed state is not there yet")
 def test_the_firewall_takes_the_place_of_the_closed_state(house: House) -> None:
     """The boot's closed table goes in the transaction that brings ours: nothing of it is left, nothing is open between."""
+    let_in("02:00:5e:00:00:01")
     run("nft", "-f", str(CLOSED))
     closed = run("nft", "-s", "list", "table", "inet", "mudroom")  # without counters: the kernel's own packets pass at any time
     done = [str(step) for step in network.apply(CONFIG)]
     assert "set nftables table inet mudroom (it differs from ours)" in done
     assert network.plan(CONFIG) == []
-    assert run("nft", "list", "tables") == "table inet mudroom\n"
+    assert run("nft", "list", "tables") == "table inet mudroom\n", "nor does anybody at home reach a device"
     run("nft", "-f", str(CLOSED))  # and back, as at a shutdown
     assert run("nft", "-s", "list", "table", "inet", "mudroom") == closed
 

@@ -127,9 +127,10 @@ def test_the_internet_reaches_neither_box_nor_laptop(vm: Scene, family: int) -> 
 
 
 def test_a_laptop_uses_a_device_and_not_the_other_way_round(vm: Scene) -> None:
-    """LAN to DMZ is open (may_open_to_dmz), with its replies; what a device opens towards the LAN is dropped."""
+    """LAN to DMZ is open where the owner let the laptop in, with its replies; what a device opens towards the LAN is dropped."""
     eventually(lambda: vm.world.lease(layout.namespace(2)), "device 2 has a lease", timeout=60)
     device, laptop = vm.world.lease(layout.namespace(2))["ip"], vm.world.lease(layout.LAPTOP)["ip"]
+    vm.guest.run("mudroom", "devices", "allow", "device-2", laptop)
     with socket_in(layout.namespace(2), socket.AF_INET, socket.SOCK_STREAM) as server:
         server.bind((device, 8080))
         server.listen(4)
@@ -146,5 +147,6 @@ def test_a_laptop_uses_a_device_and_not_the_other_way_round(vm: Scene) -> None:
         sock.settimeout(2)
         with pytest.raises(OSError):
             sock.connect((laptop, 22))
+    vm.guest.run("mudroom", "devices", "deny", "device-2", laptop)
     # The device's last acknowledgement of the flow that the laptop opened may come this late: it is a reply.
     assert watch.from_devices(frame for frame in lan.frames if frame.ports != opened) == []

@@ -32,6 +32,7 @@ RULES = {  # "add" has a command for each thing that a rule may do
     "on": ("rules on",),
     "add": ("rules withhold", "rules coarsen", "rules replace", "rules allow"),
 }
+LAN = ("devices lan", "devices allow", "devices deny")
 RECORD = ("messages", "ledger export", "ledger verify", "ledger erase")
 PROGRAMS_TOKENS = ("tokens create", "tokens list", "tokens revoke")
 FACTS = {
@@ -96,7 +97,7 @@ def test_each_decision_about_rules_the_record_and_programs_has_a_command() -> No
     assert set(RULES) == set(get_args(get_type_hints(DecideRule)["act"]))
     assert {f"rules {do}" for do in get_args(get_type_hints(Wish)["do"])} == set(RULES["add"])
     assert {command for several in RULES.values() for command in several} <= set(ALL)
-    assert {*RECORD, *PROGRAMS_TOKENS} <= set(ALL)
+    assert {*LAN, *RECORD, *PROGRAMS_TOKENS} <= set(ALL)
 
 
 @pytest.mark.parametrize(("there", "named"), [(TOLD, FACTS), (PAGES, SHOWN)], ids=["facts", "pages"])

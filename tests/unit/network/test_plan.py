@@ -251,6 +251,12 @@ def test_removal_takes_the_links_first_and_the_blackhole_last(config: Config) ->
     assert any(isinstance(step.part, Bridge) for step in found) == (config is BRIDGE)
 
 
+def test_removal_takes_the_table_of_who_may_reach_devices_too() -> None:
+    found = [str(step) for step in removal(BRIDGE, replace(settled(BRIDGE), opened=True))]
+    assert found.index("remove nftables table inet mudroom_lan") < found.index("remove nftables table inet mudroom")
+    assert difference(BRIDGE, desired(BRIDGE, ""), replace(settled(BRIDGE), opened=True)) == [], "steering's, not ours to mend"
+
+
 def test_nothing_to_remove() -> None:
     assert removal(BRIDGE, BARE) == []
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.registry import Device, Home, Kind, Registry
-from gateway.steering.bindings import STRANGERS_NAME, Slots, Table, parse_leases
+from gateway.registry import ANYONE, Device, Home, Kind, Registry
+from gateway.steering.bindings import STRANGERS_NAME, Slots, Table, openings, parse_leases
 
 
 def mac(number: int) -> str:
@@ -99,3 +99,42 @@ def test_when_all_slots_are_given_the_strangers_is_left() -> None:
     assert slots.give("c") == 0
     slots.keep(["b"])
     assert slots.give("c") in (1, 2)
+
+
+LAPTOP, PHONE = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
+
+
+def open_to(*hosts: str, kind: Kind = Kind.LOCAL) -> Home:
+    return Home(Registry(devices=(Device(id="d1", name="", kind=kind, mac=mac(1), lan=hosts),)))
+
+
+def test_the_lan_reaches_the_addresses_that_are_a_device_s_own() -> None:
+    leased = {mac(1): IPv4Address("10.77.0.21"), mac(2): IPv4Address("10.77.0.22")}
+    claims = {IPv6Address("fd00::21"): mac(1), IPv6Address("fd00::22"): mac(2)}
+    found = openings(open_to(LAPTOP, ANYONE), leased, claims)
+    assert found == {(host, at) for host in (LAPTOP, ANYONE) for at in (IPv4Address("10.77.0.21"), IPv6Address("fd00::21"))}
+    assert openings(open_to(), leased, claims) == frozenset()
+
+
+@pytest.mark.parametrize("kind", [Kind.UNKNOWN, Kind.QUARANTINED])
+def test_who_is_not_admitted_or_is_in_quarantine_is_open_to_nobody(kind: Kind) -> None:
+    assert openings(open_to(LAPTOP, kind=kind), {mac(1): IPv4Address("10.77.0.21")}, {}) == frozenset()
+    table = Table(8, 1)
+    table.update(open_to(LAPTOP, kind=kind), {mac(1): IPv4Address("10.77.0.21")}, to_lan=True, now=5)
+    assert not table.devices[mac(1)].lan
+
+
+def test_what_was_opened_ends_when_a_host_is_denied_and_lasts_when_another_is_allowed() -> None:
+    table, leased = Table(8, 1), {mac(1): IPv4Address("10.77.0.21")}
+
+    def since(now: int, *hosts: str, to_lan: bool = True) -> tuple[bool, int]:
+        table.update(open_to(*hosts), leased, to_lan=to_lan, now=now)
+        return table.devices[mac(1)].lan, table.devices[mac(1)].since
+
+    assert since(1) == (False, 1)
+    assert since(2, LAPTOP) == (True, 1)
+    assert since(3, LAPTOP, PHONE) == (True, 1)
+    assert since(4, PHONE) == (True, 4), "the laptop's are over"
+    assert since(5, PHONE, to_lan=False) == (False, 5), "the firewall could not be told"
+    leased = {mac(1): IPv4Address("10.77.0.23")}
+    assert since(6, PHONE) == (True, 6), "the address was another's before"
