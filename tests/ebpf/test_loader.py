@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.steering import loader
+from gateway.steering.layout import DEVICE
 from gateway.steering.loader import Guard, LoadError, Steer
 
 READ = "import json, os, socket\nparent = socket.socket(fileno=0)\nasked = json.loads(parent.recv(1 << 20))\n"
@@ -80,8 +81,8 @@ def test_the_compiler_stays_out_of_the_process_that_stays() -> None:
 def test_every_program_and_map_arrives_and_goes() -> None:
     steer = Steer(Config())
     assert steer.devices.get(bytes(8)) is None
-    steer.devices.set(bytes(8), bytes(12))
-    assert list(steer.devices.items()) == [(bytes(8), bytes(12))]
+    steer.devices.set(bytes(8), bytes(DEVICE.size))
+    assert list(steer.devices.items()) == [(bytes(8), bytes(DEVICE.size))]
     assert steer.devices.delete(bytes(8)) and not steer.devices.delete(bytes(8))
     steer.on_event(print)()
     steer.close()
