@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 from gateway.config import Config
 from gateway.decisions import DecisionError
-from gateway.deeds import noted
+from gateway.deeds import deciding
 from gateway.leases import Lease
 from gateway.registry import ANYONE, MAC, MOST_LAN_HOSTS, Device, Kind, RegistryFile
 
@@ -91,14 +91,11 @@ def decide(config: Config, registry: RegistryFile, by: str, device: str, host: s
         unicast(host)
     if allow and not config.lan.may_open_to_dmz:
         raise DecisionError("the settings let nobody at home reach a device: lan.may_open_to_dmz is false; change that first")
-    unrecorded = ""
-    with registry.change() as change:
-        changed = change.open_to_lan(device, host, allow=allow)
-        if changed:
-            detail = f"{'allow' if allow else 'deny'} {host}{f' ({name})' if name else ''}"
-            unrecorded = noted(config, by, device, "lan", detail, giving=allow)
-        now = next(known for known in change.registry.devices if known.id == device)
-    return Done(changed, unrecorded, remark(now, host, allow=allow))
+    detail = f"{'allow' if allow else 'deny'} {host}{f' ({name})' if name else ''}"
+    with deciding(config, registry, by, device, "lan", detail=detail) as decision:
+        changed = decision.change.open_to_lan(device, host, allow=allow)
+        now = next(known for known in decision.change.registry.devices if known.id == device)
+    return Done(changed, decision.unrecorded, remark(now, host, allow=allow))
 
 
 def remark(device: Device, host: str, *, allow: bool) -> str:

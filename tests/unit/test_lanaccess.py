@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import deeds, lanaccess
+from gateway import deeds as deeds_module
+from gateway import lanaccess
 from gateway.config import Config, Lan, Paths
 from gateway.decisions import DecisionError
 from gateway.leases import Lease
@@ -75,7 +76,7 @@ class House:
             self.deeds.append((device, what, by, detail))
             return 1
 
-        patch.setattr(deeds, "on_record", on_record)
+        patch.setattr(deeds_module, "on_record", on_record)
 
     @property
     def lan(self) -> tuple[str, ...]:

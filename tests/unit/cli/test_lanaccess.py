@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import deeds as deeds_module
 from gateway.box.lan_dnsmasq import leases
 from gateway.config import Config, load
 from gateway.noting import NotRecorded
@@ -27,7 +28,7 @@ def deeds(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         found.append((device, what, by, detail))
         return len(found)
 
-    monkeypatch.setattr("gateway.deeds.on_record", on_record)
+    monkeypatch.setattr(deeds_module, "on_record", on_record)
     monkeypatch.setenv("SUDO_USER", "anna")
     path = leases(load())
     path.parent.mkdir(parents=True)
@@ -91,5 +92,5 @@ def test_what_is_not_done_says_why(deeds: list[tuple[str, ...]], capsys: pytest.
     assert "could not be recorded: the disk is full" in capsys.readouterr().err
     assert allowed() == (LAPTOP,)
     assert call("devices", "deny", "plug", LAPTOP) == 0
-    assert "NOT ON RECORD: lan of plug" in capsys.readouterr().err
+    assert "NOT ON RECORD: lan of plug, for the ledger could not take it: the disk is full" in capsys.readouterr().err
     assert allowed() == ()
