@@ -42,6 +42,7 @@ def said(here: Here) -> Iterator[None]:
     assert status_of(here.curl(1, data=FORMULA)) >= 400
     assert 200 <= status_of(here.curl(2)) < 300
     eventually(lambda: "HYPERLINK" in mudroom("messages", "--refused", "--json", "-n", "5") or None, "the refusal is on record")
+    eventually(lambda: "waiting" not in mudroom("messages", "--device", "device-2", "--json") or None, "its vendor has it all")
     yield
 
 

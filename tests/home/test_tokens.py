@@ -1,10 +1,11 @@
-"""Programs with tokens, from the home network over the real TLS: what one opens, what none does, and from where nobody comes in."""
+"""Programs with tokens, from the home network over the real TLS: what opens, what does not, from where nobody comes in."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ class Answer:
 
 def curl(path: str, token: str = "", *more: str, at: str = LAN4, space: str = layout.LAPTOP) -> Answer:
     """A program's request to the gateway's name, found at the address ``at``."""
-    words = ["curl", "-sS", "-m", "5", "--cacert", str(CA), "--resolve", f"mudroom.home.arpa:443:{at}"]
+    words = ["curl", "-sS", "-m", "5", "--cacert", str(CA), "--resolve", f"mudroom.home.arpa:443:{f'[{at}]' if ':' in at else at}"]
     words += ["-H", f"Authorization: Bearer {token}"] if token else []
     done = run_in(space, *words, "-w", "\n%{http_code} %{content_type}", *more, URL + path)
     text, _, last = done.out.rpartition("\n")
@@ -95,14 +96,20 @@ def kinds() -> dict[str, str]:
     return {row["device"]: row["kind"] for row in json.loads(mudroom("devices", "--json"))}
 
 
+def standing() -> tuple[object, ...]:
+    """What a token shall not change."""
+    programs = [(row["name"], row["may"]) for row in json.loads(mudroom("tokens", "list", "--json"))]
+    return kinds(), programs, mudroom("rules", "list", "--json")
+
+
 def test_a_token_opens_the_facts_and_the_figures(here: Here, reads: str, decides: str) -> None:
     for token in (reads, decides):
         got = curl("/api/devices", token)
         assert (got.status, got.kind) == (200, "application/json")
         assert {"device-1", "device-2", "device-3"} <= {each["id"] for each in json.loads(got.text)["devices"]}
-        assert curl("/api/devices", token, at=LAN6, space=layout.LAPTOP).status in (200, 0)
+        assert curl("/api/devices", token, at=LAN6).status == 200
         figures = curl("/metrics", token)
-        assert (figures.status, figures.kind) == (200, "text/plain; version=0.0.4")
+        assert figures.status == 200 and figures.kind.startswith("text/plain; version=0.0.4")
         assert 'mudroom_device_info{device="device-1",' in figures.text
     for path in ("messages", "attempts", "leaks", "newcomers", "vendors"):
         assert curl(f"/api/{path}", reads).status == 200
@@ -120,7 +127,7 @@ def test_without_a_good_token_there_is_a_problem_in_words(here: Here, page: Page
     for path in ("/api/devices", "/metrics"):
         assert curl(path).problem["status"] == 401
         for token in (WRONG, gone):
-            answer = curl(path, token, "-g", at=LAN6)
+            answer = curl(path, token, at=LAN6)
             assert answer.status == 401 and "nobody's" in answer.problem["detail"]
         assert curl(f"{path}?access_token={reads}&token={reads}").problem["status"] == 401, "a URL carries no token"
         assert curl(path, "", "-b", f"__Host-mudroom={reads}").problem["status"] == 401, "nor does a cookie"
@@ -161,7 +168,9 @@ def test_a_decision_is_carried_out_and_on_record_by_its_name(here: Here, page: P
         back = decide(decides, what="kind", device="device-3", value="local")
     assert back.status == 204 and kinds()["device-3"] == "local"
     with Reader(CONFIG.paths.ledger) as reader:
-        mine = [(deed.device, deed.type, deed.detail) for deed in reader.deeds() if deed.host == f"token lamp <b>script at {LAPTOP}"]
+        mine = [
+            (deed.device, deed.type, deed.detail) for deed in reader.deeds() if deed.host == f"token lamp <b>script at {LAPTOP}"
+        ]
     assert mine == [("device-3", "kind", "local"), ("device-3", "kind", "quarantined")]
     page.goto(f"{URL}/settings")
     expect(page.get_by_role("listitem").filter(has_text=f"token lamp <b>script at {LAPTOP}").first).to_be_visible()
@@ -171,7 +180,7 @@ def test_a_decision_is_carried_out_and_on_record_by_its_name(here: Here, page: P
 
 def test_no_token_does_what_is_not_for_programs(here: Here, reads: str, decides: str) -> None:
     """At the door, by every form of the pages; and behind it, at the steward's own socket, each question that there is."""
-    before = (kinds(), mudroom("tokens", "list", "--json"), mudroom("rules", "list", "--json"))
+    before = standing()
     for token in (reads, decides):
         for path in ("/", "/settings", "/record", "/record/export?format=csv", "/rules", "/messages/x", "/events", "/vendors"):
             got = curl(path, token, "-D", "-", "-o", "/dev/stderr")
@@ -195,9 +204,10 @@ def test_no_token_does_what_is_not_for_programs(here: Here, reads: str, decides:
             finally:
                 link.close()
 
-        why = asyncio.run(ask())
+        with ThreadPoolExecutor(1) as aside:  # Playwright has a loop of its own in this thread
+            why = aside.submit(lambda ask=ask: asyncio.run(ask())).result()
         assert set(why) >= {type_.__name__ for type_ in NEVER} and set(why.values()) == {"token"}, why
-    assert (kinds(), mudroom("tokens", "list", "--json"), mudroom("rules", "list", "--json")) == before
+    assert standing() == before
 
 
 def test_a_token_is_in_no_log_and_in_no_file(here: Here, reads: str, decides: str) -> None:

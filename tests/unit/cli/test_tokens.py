@@ -62,7 +62,11 @@ def test_a_token_is_told_once_listed_and_revoked(home: Config, process: Process,
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_is_made(
-    home: Config, process: Process, capsys: Capture, words: tuple[str, ...], said: str  # noqa: F811
+    home: Config,  # noqa: F811
+    process: Process,  # noqa: F811
+    capsys: Capture,
+    words: tuple[str, ...],
+    said: str,
 ) -> None:
     told = call(home, capsys, "tokens", "create", *words, code=2)
     assert said in told and "\x1b" not in told and "\u202e" not in told

@@ -34,8 +34,13 @@ def questions(token: str) -> list[Any]:
             continue
         one = _sample(inspect.type_info(type_))
         values = msgspec.structs.replace(one, token=token)
-        found += [msgspec.structs.replace(values, what=what, device="plug") for what in get_args(get_type_hints(Decide)["what"])] if type_ is Decide else [values]
+        found += _decisions(values) if isinstance(values, Decide) else [values]
     return found
+
+
+def _decisions(one: Decide) -> list[Decide]:
+    kinds = get_args(get_type_hints(Decide)["what"])
+    return [msgspec.structs.replace(one, what=what, device="plug") for what in kinds]
 
 
 def _sample(info: inspect.Type) -> Any:
