@@ -101,12 +101,12 @@ class Search:
 
         Raises TooLongError where there was none to be at, and sqlite3.Error.
         """
-        late = FOREVER if seconds is None else monotonic() + seconds
-        if seconds is not None:
-            stopped = monotonic() + PATIENCE * seconds
-            database.set_progress_handler(lambda: monotonic() > stopped, OPCODES)
+        began = monotonic()
+        late, stopped = (FOREVER, FOREVER) if seconds is None else (began + seconds, began + PATIENCE * seconds)
         database.execute("BEGIN")
         try:
+            if seconds is not None:
+                database.set_progress_handler(lambda: monotonic() > stopped, OPCODES)
             return self._page(database, edge, limit, late)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:

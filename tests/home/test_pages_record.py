@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from gateway.config import load
 from tests.home.browser import URL, faults
 from tests.home.client import GATEWAY_ENVIRONMENT, Here, eventually, mudroom, order, status_of
 from tests.home.lab import layout
@@ -26,7 +25,7 @@ from tests.home.owner import PASSWORD, log_in
 KETTLE = "kettle <b>by</b> the window"
 FORMULA = '=HYPERLINK("http://203.0.113.9","\u202ekcilc")\x1b]0;x\x07'
 MARKUP = "<img src=x onerror=alert(1)>"
-LEDGER = load(layout.SETTINGS_FILE).paths.ledger
+LEDGER = layout.STATE / "state" / "ledger" / "ledger.db"
 
 
 def say(here: Here, number: int, **more: object) -> int:

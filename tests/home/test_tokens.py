@@ -24,7 +24,6 @@ from tests.unit.steward.test_programs import NEVER, SECRETS, refused
 
 LAN4, LAN6, WAN4 = (address.partition("/")[0] for address in (layout.LAN4, layout.LAN6, layout.WAN4))
 LAPTOP = layout.LAPTOP4.partition("/")[0]
-CONFIG = load(layout.SETTINGS_FILE)
 WRONG = "mudroom_" + "x" * 43
 
 
@@ -47,7 +46,16 @@ class Answer:
 
 def curl(path: str, token: str = "", *more: str, at: str = LAN4, space: str = layout.LAPTOP) -> Answer:
     """A program's request to the gateway's name, found at the address ``at``."""
-    words = ["curl", "-sS", "-m", "5", "--cacert", str(CA), "--resolve", f"mudroom.home.arpa:443:{f'[{at}]' if ':' in at else at}"]
+    words = [
+        "curl",
+        "-sS",
+        "-m",
+        "5",
+        "--cacert",
+        str(CA),
+        "--resolve",
+        f"mudroom.home.arpa:443:{f'[{at}]' if ':' in at else at}",
+    ]
     words += ["-H", f"Authorization: Bearer {token}"] if token else []
     done = run_in(space, *words, "-w", "\n%{http_code} %{content_type}", *more, URL + path)
     text, _, last = done.out.rpartition("\n")
@@ -167,7 +175,7 @@ def test_a_decision_is_carried_out_and_on_record_by_its_name(here: Here, page: P
     finally:
         back = decide(decides, what="kind", device="device-3", value="local")
     assert back.status == 204 and kinds()["device-3"] == "local"
-    with Reader(CONFIG.paths.ledger) as reader:
+    with Reader(load(layout.SETTINGS_FILE).paths.ledger) as reader:
         mine = [
             (deed.device, deed.type, deed.detail) for deed in reader.deeds() if deed.host == f"token lamp <b>script at {LAPTOP}"
         ]
@@ -198,7 +206,7 @@ def test_no_token_does_what_is_not_for_programs(here: Here, reads: str, decides:
             assert decide(token, what=what, device="device-1", value="a fine new password").status in (400, 403)
 
         async def ask(token: str = token) -> dict[str, str]:
-            link = Link(CONFIG.paths.socket("steward"), seconds=10)
+            link = Link(load(layout.SETTINGS_FILE).paths.socket("steward"), seconds=10)
             try:
                 return await refused(link, token)
             finally:
