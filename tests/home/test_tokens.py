@@ -161,7 +161,9 @@ def test_from_the_devices_and_from_the_internet_nobody_gets_there(here: Here, re
         for at in (LAN4, LAN6, WAN4, layout.DMZ4, layout.DMZ6):
             for path, token in (("/api/devices", reads), ("/metrics", reads)):
                 got = curl(path, token, "-k", "-m", "2", at=at, space=space)
-                assert (got.status, got.text) == (0, ""), (space, at, path)
+                # at the DMZ's own address enrolment answers to the same name, and knows neither path nor token
+                door = (404, "text/plain") if at in (layout.DMZ4, layout.DMZ6) and got.status else (0, "")
+                assert (got.status, got.kind.partition(";")[0]) == door and "device-1" not in got.text, (space, at, got)
 
 
 def test_a_decision_is_carried_out_and_on_record_by_its_name(here: Here, page: Page, reads: str, decides: str) -> None:
