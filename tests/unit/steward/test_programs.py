@@ -50,13 +50,13 @@ def _sample(info: inspect.Type) -> Any:
         case inspect.LiteralType():
             return info.values[0]
         case inspect.StrType():
-            return "x"
+            return "x" * (info.min_length or 1)
         case inspect.IntType():
             return info.ge or 0
         case inspect.BoolType():
             return True
         case inspect.VarTupleType() | inspect.ListType():
-            return ()
+            return tuple(_sample(info.item_type) for _ in range(info.min_length or 0))
     raise AssertionError(f"teach this test what a {info} is")
 
 
