@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -50,7 +51,8 @@ def _sample(info: inspect.Type) -> Any:
         case inspect.LiteralType():
             return info.values[0]
         case inspect.StrType():
-            return "x" * (info.min_length or 1)
+            texts = ("x" * (info.min_length or 1), *("0" * length for length in range(1, 65)))
+            return next(text for text in texts if re.search(info.pattern or "", text))
         case inspect.IntType():
             return info.ge or 0
         case inspect.BoolType():
