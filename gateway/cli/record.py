@@ -24,7 +24,7 @@ from gateway.cli.filters import (
 )
 from gateway.cli.output import Json, plain, show
 from gateway.cli.state import State
-from gateway.cli.traffic import opened
+from gateway.cli.traffic import messages, opened
 from gateway.ipc.ask import NoAnswer, ask
 from gateway.ipc.messages import AskErase, AskStatus, Erased, Status
 from gateway.ledger import anchors, exporting
@@ -32,6 +32,7 @@ from gateway.ledger.anchors import Anchor, AnchorError
 from gateway.noting import by_command
 
 app = typer.Typer(help="Check, search, erase and export the record.", no_args_is_help=True)
+app.command("search")(messages)  # the same as `mudroom messages`
 ERASE_SECONDS = 600.0  # all of a long record is looked at
 
 
@@ -86,7 +87,7 @@ def head(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def anchor(context: typer.Context) -> None:
+def anchor(context: typer.Context, as_json: Json = False) -> None:
     """Keep the record's head where the ledger's own process cannot write. A timer does it every quarter of an hour."""
     state: State = context.obj
     if os.geteuid():
@@ -96,6 +97,9 @@ def anchor(context: typer.Context) -> None:
     if found is None:
         raise AnchorError(f"the ledger says no head ({said[:100]!r}); is it of this version?")
     taken = anchors.take(state.config.paths.anchors, (found.seq, found.hash), int(time.time()))
+    if as_json:
+        show((), [{"seq": found.seq, "anchored": taken}], as_json)
+        return
     typer.echo(f"record {found.seq} is {'anchored' if taken else 'anchored already' if found.seq else 'none yet'}")
 
 
@@ -155,12 +159,17 @@ def export(  # noqa: PLR0917 # typer calls it by name
     text: TextOption = "",
     since: SinceOption = "",
     until: UntilOption = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Say in JSON how many are in the file that --to names")] = False,
 ) -> None:
     """Messages with what was sent, what left and what came back, oldest first, for other programs."""
+    if as_json and to is None:
+        raise typer.BadParameter("--json tells of the file that --to names; on standard output JSON Lines are JSON already")
     meant = wanted("refusal" if refused else "message", device, vendor, host, type_, field, text, since, until)
     with opened(context) as reader, target(to) as file:
         number = exporting.write(exporting.rows(reader, meant), format, file)
-    if to is not None:
+    if as_json:
+        show((), [{"messages": number, "format": format, "file": str(to)}], as_json)
+    elif to is not None:
         typer.echo(plain(f"{number} messages are in {to}"))
 
 

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterable
 from datetime import datetime
 
+from gateway.ledger import terms
 from gateway.ledger.searching import FOREVER, Field, Wanted
 
 NANOSECONDS = 10**9
+MOST = 256  # characters of one thing that is said
 _AGO = re.compile(r"([0-9]{1,6})([mhdw])")
 _UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -33,6 +35,12 @@ def wanted(  # noqa: PLR0917 # one for each thing that may be said
     until: str,
 ) -> Wanted:
     """What is meant; None and empty: anything. Raises AskedError."""
+    fields = tuple(fields)
+    for told in (device, vendor, host, type_, text, *fields):
+        if told is not None and len(told) > MOST:
+            raise AskedError(f"{told[:24]}…: this is longer than {MOST} characters; say less of it")
+    if text.strip() and next(terms.words(text), None) is None:
+        raise AskedError(f"{text}: there is no word in it; whole words are searched for, signs between them do not count")
     return Wanted(
         kind, device, vendor, host, type_, tuple(_field(told) for told in fields), text,
         moment(since) if since else 0, moment(until) if until else FOREVER,

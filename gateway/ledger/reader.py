@@ -243,10 +243,12 @@ class Reader:
                     break
         return found[:limit]
 
-    def page(self, wanted: Wanted, edge: int, limit: int, *, oldest_first: bool = False) -> tuple[list[Record], int | None]:
-        """One bounded look beyond seq ``edge``: what was found, and the next edge, None at the end."""
+    def page(
+        self, wanted: Wanted, edge: int, limit: int, *, oldest_first: bool = False, seconds: float | None = None
+    ) -> tuple[list[Record], int | None]:
+        """One bounded look beyond seq ``edge``: what was found, and the next edge, None at the end. Raises TooLongError, too."""
         with self._errors():
-            found = Search(wanted, _COLUMNS, oldest_first=oldest_first).page(self._database, edge, limit)
+            found = Search(wanted, _COLUMNS, oldest_first=oldest_first).page(self._database, edge, limit, seconds)
         return [_record(row) for row in found.rows], found.edge
 
     def glance(self, wanted: Wanted, limit: int, at_once: int) -> Iterator[Record | None]:

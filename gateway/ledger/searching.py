@@ -1,7 +1,8 @@
 """Search in the record, for whoever reads it: by device, vendor, host, type, field, words and time.
 
 What is not in the index yet is read as it is, so a search is right however far the index is. Each step is one short read of the
-file as it was at one moment. This module must never write, nor name a record that it has not looked at.
+file as it was at one moment. What was typed is text and no query: FTS5 sees keyed hashes of terms alone (index.py).
+This module must never write, nor name a record that it has not looked at.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from gateway.ledger import index, terms
@@ -17,6 +19,13 @@ from gateway.ledger import index, terms
 LOOKED_AT = 10_000  # records in one step
 READ = 2 * 1024 * 1024  # bytes of bodies in one step: a second, where a device chose them so that they take long
 FOREVER = 2**63 - 1
+MOST_MATCHED = 8  # terms of bodies that the index is asked for: FTS5 walks their lists without a pause; a look tells the rest
+PATIENCE = 4  # times a step's seconds, until SQLite is stopped
+OPCODES = 10_000  # of SQLite's, between two looks at the clock
+
+
+class TooLongError(Exception):
+    """SQLite found nothing to look at in the time that a step has. Says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class Search:
     def __init__(self, wanted: Wanted, columns: str, *, oldest_first: bool = False) -> None:
         self._wanted = wanted
         self._head = set(wanted.head())
-        self._body = wanted.body()
+        self._body = list(dict.fromkeys(wanted.body()))
         self._columns = columns
         self._ascending = oldest_first
         self._read = 0
@@ -89,22 +98,34 @@ class Search:
         """The first step's edge."""
         return 0 if self._ascending else FOREVER
 
-    def page(self, database: sqlite3.Connection, edge: int, limit: int) -> Page:
-        """At most ``limit`` records on the far side of seq ``edge``."""
+    def page(self, database: sqlite3.Connection, edge: int, limit: int, seconds: float | None = None) -> Page:
+        """At most ``limit`` records on the far side of seq ``edge``; in ``seconds``, or it ends at the record that it is at.
+
+        Raises TooLongError where there was none to be at, and sqlite3.Error.
+        """
+        began = monotonic()
+        late, stopped = (FOREVER, FOREVER) if seconds is None else (began + seconds, began + PATIENCE * seconds)
         database.execute("BEGIN")
         try:
-            return self._page(database, edge, limit)
+            if seconds is not None:
+                database.set_progress_handler(lambda: monotonic() > stopped, OPCODES)
+            return self._page(database, edge, limit, late)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            raise TooLongError("this takes too long: say a device, a vendor or a time besides") from error
         finally:
+            database.set_progress_handler(None, 0)
             database.execute("COMMIT")
 
-    def _page(self, database: sqlite3.Connection, edge: int, limit: int) -> Page:
+    def _page(self, database: sqlite3.Connection, edge: int, limit: int, late: float) -> Page:
         rows: list[tuple[Any, ...]] = []
         seq = edge
         self._read = 0
         for looked, (seq, row) in enumerate(self._candidates(database, edge), 1):
             if row is not None:
                 rows.append(row)
-            if len(rows) >= limit or looked >= LOOKED_AT or self._read >= READ:
+            if len(rows) >= limit or looked >= LOOKED_AT or self._read >= READ or monotonic() > late:
                 return Page(rows, seq)
         return Page(rows, None)
 
@@ -147,7 +168,7 @@ class Search:
 
     def _match(self, hashing: index.Hashing) -> str:
         parts = [f'"{hashing(term)}"' for term in self._head]
-        for alternatives in self._body:
+        for alternatives in sorted(self._body, key=lambda told: -max(map(len, told)))[:MOST_MATCHED]:  # long ones are rare ones
             several = " OR ".join(f'"{name}"' for name in (*(hashing(term) for term in alternatives), index.MORE))
             parts.append(f"({several})")
         return " AND ".join(parts)

@@ -16,7 +16,7 @@ from gateway.ipc.recording import AskPiece, Chain, Found, Piece, Sought
 from gateway.ipc.steward import MessageRow
 from gateway.ledger import anchors, asked, exporting
 from gateway.ledger.reader import LedgerError, Reader
-from gateway.ledger.searching import Wanted
+from gateway.ledger.searching import TooLongError, Wanted
 from gateway.ledger.verifying import Verification
 from gateway.steward.record import MOST_LIST, Book, shown, weight
 
@@ -24,6 +24,8 @@ SHOWN = 25  # records on a page
 STEPS = 3  # of 10,000 records each, in one question
 AT_ONCE = 8  # records in memory for a file: each holds three texts of up to a megabyte
 MOST_PIECE = 512 * 1024  # bytes
+SECONDS = 1.0  # of a step; others' questions wait meanwhile
+PIECE_SECONDS = 2.0  # then a piece is as long as it is
 
 
 def wanted(sought: Sought) -> Wanted:
@@ -43,7 +45,10 @@ def found(book: Book, ref: int, sought: Sought, before: int) -> Found:
     rows: list[MessageRow] = []
     edge, size = before, 0
     for _ in range(STEPS):
-        records, older = book.reader.page(meant, edge, SHOWN - len(rows))
+        try:
+            records, older = book.reader.page(meant, edge, SHOWN - len(rows), seconds=SECONDS)
+        except TooLongError as error:
+            return Found(ref, tuple(rows), error=str(error))
         for record in records:
             row = shown(book.reader, record)
             size += weight(row)
@@ -66,10 +71,14 @@ def piece(book: Book, asks: AskPiece) -> Piece:
     except asked.AskedError as error:
         return Piece(asks.ref, error=str(error)[:512])
     reader, content, after, offset = book.reader, bytearray(), asks.after, asks.offset
+    late = time.monotonic() + PIECE_SECONDS
     if asks.format == "csv" and not (after or asks.part):
         content += "".join(exporting.lines(iter(()), "csv")).encode()
     while len(content) < MOST_PIECE:
-        records, edge = reader.page(meant, after, AT_ONCE, oldest_first=True)
+        try:
+            records, edge = reader.page(meant, after, AT_ONCE, oldest_first=True, seconds=SECONDS)
+        except TooLongError as error:
+            return Piece(asks.ref, error=str(error))
         if offset and (not records or records[0].seq != asks.part):
             raise LedgerError("a record was removed while it was written into the file; begin anew")
         for record in records:
@@ -82,8 +91,8 @@ def piece(book: Book, asks: AskPiece) -> Piece:
         if edge is None:
             return Piece(asks.ref, bytes(content), after)
         after = edge
-        if len(records) < AT_ONCE:
-            break  # it took long to find these: let others ask meanwhile
+        if len(records) < AT_ONCE or time.monotonic() > late:
+            break  # it was long, or in vain: let others ask meanwhile
     return Piece(asks.ref, bytes(content), after, last=False)
 
 

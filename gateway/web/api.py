@@ -33,7 +33,7 @@ def for_programs(house: House, told: Told) -> Handler:
             found = await told(seen)
         except Refused as refused:
             if refused.why == "session":
-                raise HTTPException(401, "The token or the session is over.") from None
+                raise HTTPException(401, "The token or the session is over.", {"www-authenticate": CHALLENGE}) from None
             raise
         return Response(msgspec.json.encode(found), media_type="application/json")
 

@@ -96,6 +96,8 @@ async def _pieces(seen: Visit, meant: Sought, format: str, piece: Piece) -> Asyn
             return
         asks = AskPiece(0, seen.token, meant, format, piece.after, piece.part, piece.offset)  # type: ignore[arg-type]
         piece = await seen.house.link.ask(asks, Piece)
+        if piece.error:
+            raise Refused(piece.error)
 
 
 async def erase(seen: Visit) -> Response:

@@ -10,7 +10,7 @@ import pytest
 from tests.home.client import Here
 from tests.home.house import house  # noqa: F401 - a fixture
 from tests.home.lab.__main__ import down, up
-from tests.home.owner import browser, owner, page  # noqa: F401 - fixtures
+from tests.home.owner import browser, household, owner, page  # noqa: F401 - fixtures
 from tests.home.staging import stage
 
 

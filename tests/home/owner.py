@@ -17,6 +17,7 @@ from tests.home.lab import layout
 
 expect.set_options(timeout=20_000)  # ms: a machine that does other things, too, is slow and not wrong
 PASSWORD = "the boots stand by the door"
+HOUSEHOLD = "what the children may see"
 CA = layout.STATE / "state" / "pki" / "ca.pem"
 
 
@@ -56,6 +57,33 @@ def begin(browser: Browser) -> BrowserContext:
 def owner(browser: Browser) -> Iterator[BrowserContext]:
     """A browser in which the owner is logged in."""
     context = begin(browser)
+    yield context
+    context.close()
+
+
+def log_in(page: Page, password: str) -> None:
+    """By the form, whoever was logged in before."""
+    page.goto(f"{URL}/login")
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Home", level=1)).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def household(owner: BrowserContext, browser: Browser) -> Iterator[BrowserContext]:
+    """A browser in which somebody of the household is logged in."""
+    page = owner.new_page()
+    page.goto(f"{URL}/settings")
+    house = page.locator("section", has=page.get_by_role("heading", name="The household's password"))
+    house.get_by_label("Password", exact=True).fill(HOUSEHOLD)
+    house.get_by_label("The same again").fill(HOUSEHOLD)
+    house.get_by_role("button", name="Set it").click()
+    expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
+    page.close()
+    context = browser.new_context()
+    page = context.new_page()
+    log_in(page, HOUSEHOLD)
+    page.close()
     yield context
     context.close()
 

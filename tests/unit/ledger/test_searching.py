@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -13,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ipc.messages import Refused
-from gateway.ledger import index, terms
+from gateway.ledger import asked, index, searching, terms
 from gateway.ledger.batch import Batch
 from gateway.ledger.reader import Reader
-from gateway.ledger.searching import Field, Wanted
+from gateway.ledger.searching import Field, TooLongError, Wanted
 from gateway.ledger.store import Quotas, Store
 from gateway.ledger.tending import Tender
 from tests.unit.ledger.grown import message, said, tend, wish
@@ -273,3 +274,57 @@ def test_a_step_ends_where_bodies_are_long(store: Store, monkeypatch: pytest.Mon
             assert not records
             steps += 1
     assert steps >= 4
+
+
+def test_a_step_ends_in_time_and_the_next_goes_on_from_there(
+    store: Store, tender: Tender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that goes on by a second at each look: each step takes one record, and none is lost."""
+    said(store, *(message(n, {"n": n}) for n in range(6)))
+    tend(tender)
+    monkeypatch.setattr("gateway.ledger.searching.monotonic", count().__next__)
+    with Reader(store.path) as reader:
+        seen: list[str] = []
+        edge: int | None = searching.FOREVER
+        while edge is not None:
+            records, edge = reader.page(Wanted(), edge, 100, seconds=1.5)
+            assert len(records) < 6
+            seen += [record.id for record in records]
+        assert seen == [f"m-{n:08d}" for n in reversed(range(6))]
+
+
+def test_sqlite_is_stopped_where_it_finds_nothing_to_look_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    said(store, *(message(n, {"n": n}) for n in range(64)))
+    monkeypatch.setattr(searching, "OPCODES", 1)
+    with Reader(store.path) as reader:
+        with pytest.raises(TooLongError, match="a device, a vendor or a time"):
+            reader.page(Wanted(kind="refusal"), searching.FOREVER, 1, seconds=-1.0)
+        assert len(reader.page(Wanted(), searching.FOREVER, 100)[0]) == 64, "the next search has its own time"
+
+
+def test_many_words_cost_the_index_no_more_than_few_and_all_of_them_count(store: Store, tender: Tender) -> None:
+    every = " ".join(f"word{n}" for n in range(120))
+    said(store, message(1, {"note": every}), message(2, {"note": every.replace("word0 ", "")}))
+    tend(tender)
+    assert found(store, Wanted(text=every)) == [1]
+    asked_for: list[str] = []
+    with Reader(store.path) as reader:
+        reader._database.set_trace_callback(asked_for.append)
+        assert len(reader.search(Wanted(text=every + " word1" * 50))) == 1
+    (matched,) = [line for line in asked_for if "MATCH" in line]
+    assert matched.count(f'OR "{index.MORE}"') == searching.MOST_MATCHED
+
+
+@pytest.mark.parametrize("text", ["***", "-", '"" ()', "\u202e"])
+def test_a_text_without_a_word_is_refused_and_does_not_mean_everything(text: str) -> None:
+    with pytest.raises(asked.AskedError, match="no word in it"):
+        asked.wanted("message", None, None, None, None, (), text, "", "")
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_what_is_too_long_is_refused(place: int) -> None:
+    said = ["x"] * 4 + ["/payload/x", "x"]
+    said[place] += "x" * asked.MOST
+    *head, field, text = said
+    with pytest.raises(asked.AskedError, match="longer than 256"):
+        asked.wanted("message", *head, (field,), text, "", "")

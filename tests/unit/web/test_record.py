@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import http.client
 import io
 import json
 from pathlib import Path
 
 import pytest
 
+from gateway.ipc.recording import AskPiece, Piece
 from gateway.steward import archive
+from gateway.steward.record import Book
 from tests.unit.web.house import Browser, Got, House, csrf, run
 
 HOSTILE = '=HYPERLINK("http://203.0.113.9","\u202ekcilc")\x1b]0;x\x07'
@@ -130,5 +133,37 @@ def test_what_a_device_said_is_erased_on_record_and_the_chain_holds(tmp_path: Pa
         while "being checked" in (page := await owner.get("/record")).text:  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # a page tells nobody by itself
         assert "Yes: " in page.text and "follow one another" in page.text
+
+    run(tmp_path, work)
+
+
+def test_a_file_that_fails_in_its_midst_does_not_end_as_if_it_were_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_PIECE", 300)
+    piece = archive.piece
+
+    def failing(book: Book, asks: AskPiece) -> Piece:
+        return Piece(asks.ref, error="this takes too long") if asks.after or asks.part else piece(book, asks)
+
+    monkeypatch.setattr(archive, "piece", failing)
+
+    async def work(house: House) -> None:
+        owner = await house.begin()
+        for number in range(5):
+            await house.say(reading(f"number {number}"), f"m-{number}")
+        with pytest.raises(http.client.IncompleteRead):
+            await owner.get("/record/export?device=plug&format=jsonl")
+
+    run(tmp_path, work)
+
+
+def test_a_search_that_takes_too_long_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "SECONDS", -1.0)
+    monkeypatch.setattr("gateway.ledger.searching.OPCODES", 1)
+
+    async def work(house: House) -> None:
+        owner = await house.begin()
+        page = await owner.get("/record?refused=yes")
+        assert page.status == 422 and "say a device, a vendor or a time besides" in page.text
+        assert (await owner.get("/record/export?refused=yes&format=csv")).status == 422
 
     run(tmp_path, work)
