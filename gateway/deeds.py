@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 class Decision:
     """What is being decided. ``then``: done with the change once it may be carried out, before it is written.
 
-    ``unrecorded``: afterwards, why it was done without a record, in words; empty where it is on record.
+    ``changed``: afterwards, whether it was a deed at all. ``unrecorded``: why it was done without a record, in words; empty where
+    it is on record.
     """
 
     change: Change
@@ -33,6 +34,12 @@ class Decision:
     detail: str = ""
     then: Callable[[Change], None] | None = None
     unrecorded: str = ""
+    changed: bool = False
+
+    @property
+    def told(self) -> dict[str, bool | str]:
+        """For programs, afterwards: whether it changed anything, whether it is on record, and why not."""
+        return {"changed": self.changed, "recorded": self.changed and not self.unrecorded, "unrecorded": self.unrecorded}
 
 
 @contextlib.contextmanager
@@ -45,7 +52,8 @@ def deciding(config: Config, registry: RegistryFile, by: str, device: str, what:
         before = change.registry
         decision = Decision(change, device, what, detail)
         yield decision
-        if change.registry != before:
+        decision.changed = change.registry != before
+        if decision.changed:
             giving = gives(before, change.registry, config.leaks)
             decision.unrecorded = noted(config, by, device, what, decision.detail, giving=giving)
         if decision.then is not None:

@@ -30,17 +30,31 @@ def main() -> None:
             return
         from gateway.cli.command import app
 
+        if _asked_for_json():
+            from gateway.cli import problems
+
+            sys.exit(problems.run(app))
         app()
     except BrokenPipeError:
         sys.exit(141)  # as if SIGPIPE had ended us: the reader (head, less) has seen enough
     except Exception as error:
         if not _known(error):
             raise
+        if _asked_for_json():
+            from gateway.cli import problems
+
+            sys.exit(problems.known(error))
         from gateway.plain import plain
 
         # names of a vendor's or a device's choosing may stand in it
         print(f"mudroom: {plain(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _asked_for_json() -> bool:
+    """Whether the call wants JSON, its problem as well as its answer."""
+    words = sys.argv[1:]
+    return "--json" in (words[: words.index("--")] if "--" in words else words)
 
 
 def _known(error: Exception) -> bool:

@@ -23,7 +23,7 @@ from gateway.box.renderers import RENDERERS
 from gateway.box.setup import Outcome
 from gateway.box.store import Places
 from gateway.cli.clock import clock
-from gateway.cli.output import Json, plain, show
+from gateway.cli.output import Json, aside, document, plain, show
 from gateway.cli.state import State
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
@@ -77,25 +77,35 @@ def apply(
     check: Annotated[
         bool, typer.Option("--check", help="Only show what would change; exit code 3 where there is something")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Put changed settings into force on a running box; only what changed is reloaded. Safe to repeat."""
+    with aside(as_json):  # each step says what it does
+        outcome, code = _applied(check)
+    if as_json:
+        notices = [{"severity": str(n.severity), "words": n.words, "remedy": n.remedy} for n in outcome.notices]
+        facts = {"checked_only": check, "changes": list(outcome.words), "restarts": list(outcome.restarts), "notices": notices}
+        document({"what": "apply", **facts})
+    if code:
+        raise typer.Exit(code)
+
+
+def _applied(check: bool) -> tuple[Outcome, int]:
+    """What was done, or would be, and the exit code."""
     places, found = Places(), _ports()
     renderers = _renderers()
     decision = box_setup.decide(places, found, store.own_ula(places, make=not check))
     if check:
         outcome = box_setup.preview(places, decision, renderers)
         _tell(outcome, would=True)
-        if outcome.notices:
-            raise typer.Exit(1)
-        raise typer.Exit(3 if outcome.changes else 0)
+        return outcome, 1 if outcome.notices else 3 if outcome.changes else 0
     with store.alone(places):
         outcome = box_setup.carry_out(places, decision, renderers, _rename)
         store.write_notices(places, outcome.notices)
         _tell(outcome)
         if outcome.decision.config is not None:
             _live(outcome, outcome.decision.config)
-    if outcome.notices:
-        raise typer.Exit(1)
+    return outcome, 1 if outcome.notices else 0
 
 
 def _live(outcome: Outcome, config: Config) -> None:

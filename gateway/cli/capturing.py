@@ -17,13 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
 from gateway import service
 from gateway.cli import pcapng
-from gateway.cli.output import Json, show, when
+from gateway.cli.output import Json, document, show, when
 from gateway.cli.state import State
 from gateway.ipc import channel as ipc
 from gateway.ipc.ask import NoAnswer
@@ -45,12 +45,13 @@ DeviceId = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id
 Minutes = Annotated[float, typer.Option("--minutes", "-m", min=0.05, max=MOST_MINUTES, help="How long; control-C ends it sooner")]
 
 
-def capture(
+def capture(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
     device: DeviceId,
     minutes: Minutes = 5.0,
     file: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write [default: DEVICE-TIME.pcapng]")] = None,
     megabytes: Annotated[int, typer.Option(min=1, max=4096, help="End when it has so many")] = 64,
+    as_json: Json = False,
 ) -> None:
     """Write a device's traffic with the gateway as pcapng, with its TLS secrets inside: Wireshark shows it in clear.
 
@@ -74,6 +75,10 @@ def capture(
         packets.seek(0)
         while chunk := packets.read(1 << 20):
             out.write(chunk)
+    if as_json:
+        facts = {"frames": sniffer.count, "missed": sniffer.missed, "connections": session.connections}
+        document(_told("capture", device, name, seq) | facts)
+        return
     dropped = f"; {sniffer.missed} were too many" if sniffer.missed else ""
     typer.echo(f"{name}: {sniffer.count} frames{dropped}, secrets of {session.connections} connections", err=True)
 
@@ -84,6 +89,7 @@ def export(
     device: DeviceId,
     minutes: Minutes = 5.0,
     file: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write [default: DEVICE-TIME.keys]")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the TLS secrets of a device's new connections as an NSS key log, for a capture that you make elsewhere."""
     state: State = context.obj
@@ -95,6 +101,9 @@ def export(
         session = _Session(state, device)
         asyncio.run(session.run(minutes * 60, None))
         out.write(b"".join(session.lines))
+    if as_json:
+        document(_told("keys", device, name, seq) | {"connections": session.connections})
+        return
     typer.echo(f"{name}: secrets of {session.connections} connections", err=True)
 
 
@@ -108,6 +117,11 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 # --- within ---------------------------------------------------------------------------------------------------------
+
+
+def _told(what: str, device: str, file: Path, record: int) -> dict[str, Any]:
+    """What programs are told: never a secret, only where they are."""
+    return {"what": what, "device": device, "file": str(file), "record": record, "recorded": True, "unrecorded": ""}
 
 
 def _known(state: State, device: str) -> str:

@@ -15,7 +15,7 @@ import msgspec
 import typer
 
 from gateway.cli.deciding import deciding
-from gateway.cli.output import plain, show
+from gateway.cli.output import Json, document, plain
 from gateway.cli.state import State
 from gateway.ipc.ask import ask
 from gateway.ipc.messages import Outcome, Submit
@@ -32,7 +32,7 @@ def claim(
     context: typer.Context,
     device: Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id")],
     text: Annotated[str, typer.Argument(help="The text that the vendor's page shows for your account, at most 64 characters")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words")] = False,
+    as_json: Json = False,
 ) -> None:
     """Tell a vendor that a device is yours: copy the text from the vendor's page. Never type one that a device shows you.
 
@@ -43,19 +43,22 @@ def claim(
         words = claim_text(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    submit = _noted(state, device, words)
+    submit, recorded = _noted(state, device, words)
     outcome = ask(state.config.paths.socket("ledger"), submit, Outcome, timeout=WAIT_SECONDS + 10)
     row = {"id": submit.id, "device": device, "vendor": submit.vendor, "host": submit.host, **_told(outcome)}
     if as_json:
-        show((), [row], as_json)
+        document({"what": "claim", **row, **recorded})
     else:
         typer.echo(plain(_words(row)), err=row["state"] == "refused")
     if row["state"] == "refused":
         raise typer.Exit(1)
 
 
-def _noted(state: State, device: str, words: str) -> Submit:
-    """The claim for the ledger; the registry knows its hash, so that the courier will send it and no other."""
+def _noted(state: State, device: str, words: str) -> tuple[Submit, dict[str, bool | str]]:
+    """The claim for the ledger, and what programs are told of its record.
+
+    The registry knows its hash, so that the courier will send it and no other.
+    """
     with deciding(state, device, "claim") as decision:
         home = state.registry.current()
         known = home.by_id.get(device)
@@ -69,7 +72,8 @@ def _noted(state: State, device: str, words: str) -> Submit:
         body = envelope(words, vendor=vendor, hosts=hosts, id=id, sent=sent_at(now), device=known.pseudonym)
         decision.detail = id  # the text is in that message, and goes when its device's words are erased
         decision.change.claim(device, sha256(body).hexdigest())
-    return Submit(1, id, device, vendor, hosts[0], TYPE, now, words.encode(), body, WAIT_SECONDS * 1000)
+    submit = Submit(1, id, device, vendor, hosts[0], TYPE, now, words.encode(), body, WAIT_SECONDS * 1000)
+    return submit, decision.told
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 Exit codes: 0 done, 1 it could not be done (the message says why and what to do), 2 the words of the call are wrong,
 3 a check found something (`check`, `doctor`, `network plan`, `status`, `ledger verify`, `manifest …`, `rules check`).
+With `--json` the answer is the one line on standard output, and what could not be done is gateway/cli/problems.py's.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ from gateway.cli.state import State
 
 app = typer.Typer(
     name="mudroom",
-    help="A router that opens, shows and decides every message of the smart devices behind it.",
+    help="A router that opens, shows and decides every message of the smart devices behind it.\n\n"
+    "For programs, commands take --json: the answer is one line of JSON on standard output; what could not be done is one "
+    "problem object (RFC 9457), the last line of standard error. Exit codes: 0 done, 1 it could not be done, 2 the words of the "
+    "call are wrong, 3 a check found something.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

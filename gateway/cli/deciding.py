@@ -23,9 +23,11 @@ def deciding(state: State, device: str, what: str, detail: str = "") -> Iterator
     loud(decision.unrecorded, device, what)
 
 
-def noted(state: State, device: str, what: str, detail: str = "", *, giving: bool) -> None:
-    """As `gateway.deeds.noted`, for what is no change of the registry. Raises NotRecorded."""
-    loud(deeds.noted(state.config, commander(), device, what, detail, giving=giving), device, what)
+def noted(state: State, device: str, what: str, detail: str = "", *, giving: bool) -> dict[str, bool | str]:
+    """As `gateway.deeds.noted`, for what is no change of the registry; what programs are told of it. Raises NotRecorded."""
+    unrecorded = deeds.noted(state.config, commander(), device, what, detail, giving=giving)
+    loud(unrecorded, device, what)
+    return {"recorded": not unrecorded, "unrecorded": unrecorded}
 
 
 def loud(unrecorded: str, device: str, what: str) -> None:

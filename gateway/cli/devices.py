@@ -6,7 +6,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from gateway import decisions
 from gateway.cli import manifests
 from gateway.cli.deciding import deciding, noted
 from gateway.cli.leaks import over_budget
-from gateway.cli.output import Json, plain, show, when
+from gateway.cli.output import Json, aside, done, plain, show, when
 from gateway.cli.state import State
 from gateway.network.dhcp import mud_urls, write_hosts
 from gateway.registry import Certificate, Change, Device, Home, Kind
@@ -61,18 +61,20 @@ def devices(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def add(
+def add(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
     device: DeviceId,
     mac: Annotated[str, typer.Option(help="Its hardware address, as printed on its label")],
     name: Annotated[str, typer.Option(help="What you call it")] = "",
     kind: Annotated[Kind, typer.Option(help="What it may do; `approve` makes it a standard device")] = Kind.LOCAL,
+    as_json: Json = False,
 ) -> None:
     """Admit a device. A standard device needs `approve` and `certify` too."""
     with deciding(context.obj, device, "admit", f"{mac} as {kind.value}") as decision:
         decisions.admit(decision.change, device, mac, name, kind)
         decision.then = lambda change: _tell_dhcp(context.obj, change)
-    typer.echo(f"{device} is admitted as {kind.value}")
+    words = f"{device} is admitted as {kind.value}"
+    done(as_json, words, "admit", device=device, mac=mac, name=name, kind=kind.value, **decision.told)
 
 
 @app.command()
@@ -86,6 +88,7 @@ def approve(  # noqa: PLR0917 # typer calls it by name
     signature: manifests.SignatureFile = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Approve a manifest that nobody signed")] = False,
     new_signer: Annotated[bool, typer.Option("--new-signer", help="Approve one that another key signed than the last")] = False,
+    as_json: Json = False,
 ) -> None:
     """Approve a manifest: the device may send what it declares, to the hosts it names, and nothing else.
 
@@ -115,12 +118,21 @@ def approve(  # noqa: PLR0917 # typer calls it by name
                 "Ask the vendor on another way; if that is right, say --new-signer"
             )
         decision.detail = f"{_approved(change, device)} {signer.key if signer else 'unsigned'}"
+    found = manifests.differences(known, old, approved, signer) if known and old else []
+    admitted = state.registry.current().by_id.get(device)
+    warning = over_budget(state.config.leaks, admitted, approved) if admitted else ""
+    if as_json:
+        facts: dict[str, Any] = {"device": device, "manifest": admitted.manifest if admitted else ""}
+        facts["signer"] = manifests.signed_by(signer)
+        facts |= {"messages": list(approved.messages), "hosts": list(approved.hosts), "differences": manifests.rows_of(found)}
+        firmware = approved.firmware.version if approved.firmware else ""
+        done(as_json, "", "approve", **facts, firmware=firmware, warning=warning, **decision.told)
+        return
     typer.echo(plain(manifests.signed_words(signer)))
     if known and old:
-        manifests.tell(manifests.differences(known, old, approved, signer), as_json=False)
+        manifests.tell(found, as_json=False)
     typer.echo(f"{device} may send {len(approved.messages)} message types to {', '.join(approved.hosts)}")
-    admitted = state.registry.current().by_id.get(device)
-    if admitted and (warning := over_budget(state.config.leaks, admitted, approved)):
+    if warning:
         typer.echo(plain(warning))
     if approved.firmware:
         typer.echo(
@@ -134,6 +146,7 @@ def certify(
     device: DeviceId,
     csr: Annotated[Path, typer.Argument(help="The device's certificate request (PKCS #10, PEM or DER)")],
     days: Annotated[int, typer.Option(min=1, max=398, help="How long it is valid")] = 90,
+    as_json: Json = False,
 ) -> None:
     """Have the home CA sign a device's certificate request; prints the certificate (PEM)."""
     from cryptography import x509
@@ -158,7 +171,11 @@ def certify(
     serial, expires = f"{certificate.serial_number:x}", int(certificate.not_valid_after_utc.timestamp())
     with deciding(state, device, "certify", serial) as decision:
         decision.change.add_certificate(device, Certificate(serial, expires))
-    sys.stdout.write(answer.chain.decode())
+    if as_json:
+        facts = {"device": device, "serial": serial, "not_after": expires, "chain": answer.chain.decode()}
+        done(as_json, "", "certify", **facts, **decision.told)
+    else:
+        sys.stdout.write(answer.chain.decode())
 
 
 @app.command()
@@ -169,6 +186,7 @@ def pair(
         str | None, typer.Argument(metavar="CODE", help="The code on its label; asked for without echo where it is left out")
     ] = None,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long to wait for the device")] = 15,
+    as_json: Json = False,
 ) -> None:
     """Let a device enrol: enter the code on its label, then wait here until it has its certificate.
 
@@ -184,15 +202,19 @@ def pair(
     if known is None:
         raise typer.BadParameter(f"there is no device {device}; admit it with `mudroom devices add`")
     try:
-        code = canonical_code(code or typer.prompt("The code on its label", hide_input=True))
+        with aside(as_json):
+            code = canonical_code(code or typer.prompt("The code on its label", hide_input=True))
     except EnrolmentError as error:
         raise typer.BadParameter(str(error)) from None
     noted(state, device, "pair", f"{minutes} minutes", giving=True)
     typer.echo(f"Waiting for {device}, {minutes} minutes at most; leaving this command forgets the code.", err=True)
 
+    told: dict[str, bool | str] = {}
+
     def record(certificate: Certificate) -> None:
         with deciding(state, device, "certify", certificate.serial) as decision:
             decision.change.add_certificate(device, certificate)
+        told.update(decision.told)
 
     def knocked(asked: int) -> None:
         if asked == DOUBTFUL:
@@ -201,7 +223,8 @@ def pair(
     signer = state.config.paths.socket("signer")
     certificate = wait_for(signer, Pair(1, device, known.mac, code, minutes * 60), record, knocked)
     ends = datetime.fromtimestamp(certificate.not_after, UTC).date()
-    typer.echo(f"{device} has proved its code and has a certificate until {ends}; it renews it by itself")
+    words = f"{device} has proved its code and has a certificate until {ends}; it renews it by itself"
+    done(as_json, words, "pair", device=device, serial=certificate.serial, not_after=certificate.not_after, **told)
 
 
 @app.command()
@@ -209,28 +232,35 @@ def revoke(
     context: typer.Context,
     device: DeviceId,
     serial: Annotated[str | None, typer.Option(help="One certificate's serial; without it, all of them")] = None,
+    as_json: Json = False,
 ) -> None:
     """Revoke a device's certificates; holds from its next request on, also on open connections."""
     with deciding(context.obj, device, "revoke", serial or "all") as decision:
         count = decision.change.revoke(device, serial)
-    typer.echo(f"{count} certificates of {device} are revoked")
+    words = f"{count} certificates of {device} are revoked"
+    done(as_json, words, "revoke", device=device, serial=serial or "", revoked=count, **decision.told)
 
 
 @app.command()
-def kind(context: typer.Context, device: DeviceId, kind: Annotated[Kind, typer.Argument(help="The new kind")]) -> None:
+def kind(
+    context: typer.Context,
+    device: DeviceId,
+    kind: Annotated[Kind, typer.Argument(help="The new kind")],
+    as_json: Json = False,
+) -> None:
     """Change what a device may do."""
     with deciding(context.obj, device, "kind", kind.value) as decision:
         decisions.set_kind(decision.change, device, kind)
-    typer.echo(f"{device} is {kind.value} now")
+    done(as_json, f"{device} is {kind.value} now", "kind", device=device, kind=kind.value, **decision.told)
 
 
 @app.command()
-def forget(context: typer.Context, device: DeviceId) -> None:
+def forget(context: typer.Context, device: DeviceId, as_json: Json = False) -> None:
     """Remove a device: it is a stranger from then on."""
     with deciding(context.obj, device, "forget") as decision:
         decision.change.forget(device)
         decision.then = lambda change: _tell_dhcp(context.obj, change)
-    typer.echo(f"{device} is forgotten")
+    done(as_json, f"{device} is forgotten", "forget", device=device, **decision.told)
 
 
 def _waiting(state: State) -> frozenset[str]:

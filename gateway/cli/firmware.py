@@ -17,7 +17,7 @@ import typer
 
 from gateway.cli.deciding import deciding
 from gateway.cli.manifests import DeviceId, FetchError, look
-from gateway.cli.output import Json, plain, show, when
+from gateway.cli.output import Json, done, plain, show, when
 from gateway.cli.state import State
 from gateway.registry import Device, Home, RegistryError
 from gateway.standard.firmware import Firmware, size_words
@@ -73,38 +73,36 @@ def fetch(
         raise FetchError(
             f"the courier brought other software than {firmware.digest}; has a manifest changed meanwhile? Try again"
         )
-    if offer_it:
-        _offer(state, device, firmware)
-    row = {"device": device, "version": firmware.version, "digest": firmware.digest, "offered": offer_it, "detail": answer.detail}
-    if as_json:
-        show((), [row], as_json)
-        return
-    _say(answer.detail or "it is here, whole: size and digest are those that the manifest declares")
-    _say(
+    told = _offer(state, device, firmware) if offer_it else {"changed": False, "recorded": False, "unrecorded": ""}
+    words = [
+        answer.detail or "it is here, whole: size and digest are those that the manifest declares",
         f"{device} may take it now"
         if offer_it
-        else f"{device} does not get it until you say so: `mudroom firmware offer {device}`"
-    )
+        else f"{device} does not get it until you say so: `mudroom firmware offer {device}`",
+    ]
+    facts = {"device": device, "version": firmware.version, "digest": firmware.digest}
+    done(as_json, words, "fetch", **facts, offered=offer_it, detail=answer.detail, **told)
 
 
 @app.command()
-def offer(context: typer.Context, device: DeviceId) -> None:
+def offer(context: typer.Context, device: DeviceId, as_json: Json = False) -> None:
     """Let the device take the software that is kept for it; it comes for it by itself."""
     state: State = context.obj
     firmware = _of(state.registry.current(), device)
     if not _kept(state, firmware):
         raise RegistryError(f"version {firmware.version} is not here yet: `mudroom firmware fetch {device}`")
-    _offer(state, device, firmware)
-    _say(f"{device} may take version {firmware.version} now; `mudroom firmware record {device}` tells when it did")
+    told = _offer(state, device, firmware)
+    words = f"{device} may take version {firmware.version} now; `mudroom firmware record {device}` tells when it did"
+    done(as_json, words, "offer-firmware", device=device, version=firmware.version, digest=firmware.digest, **told)
 
 
 @app.command()
-def withdraw(context: typer.Context, device: DeviceId) -> None:
+def withdraw(context: typer.Context, device: DeviceId, as_json: Json = False) -> None:
     """Let the device take no software, from now on; a transfer under way ends unfinished."""
     state: State = context.obj
     with deciding(state, device, "withdraw-firmware") as decision:
         decision.change.offer_firmware(device, "")
-    _say(f"{device} is offered no software")
+    done(as_json, f"{device} is offered no software", "withdraw-firmware", device=device, **decision.told)
 
 
 @app.command()
@@ -114,6 +112,7 @@ def remove(
     unused: Annotated[
         bool, typer.Option("--unused", help="Remove all files that no device's approved manifest declares")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Withdraw a device's software, and remove the file unless another device is offered the same."""
     state: State = context.obj
@@ -128,18 +127,21 @@ def remove(
         ]
         for path in gone:
             path.unlink()
-        _say(f"files removed: {len(gone)}" if gone else "there was none")
+        words = f"files removed: {len(gone)}" if gone else "there was none"
+        done(as_json, words, "remove-firmware", device="", files=[path.name for path in gone])
         return
     firmware = _of(state.registry.current(), device)
     with deciding(state, device, "withdraw-firmware") as decision:
         decision.change.offer_firmware(device, "")
         others = [known.id for known in decision.change.registry.devices if known.firmware == firmware.digest]
+    there = _kept(state, firmware) and not others
     if others:
-        _say(f"{device} is offered no software; the file stays for {', '.join(others)}")
-        return
-    there = _kept(state, firmware)
-    _path(state, firmware).unlink(missing_ok=True)
-    _say(f"{device}: version {firmware.version} {'is removed' if there else 'was not here'}")
+        words = f"{device} is offered no software; the file stays for {', '.join(others)}"
+    else:
+        _path(state, firmware).unlink(missing_ok=True)
+        words = f"{device}: version {firmware.version} {'is removed' if there else 'was not here'}"
+    facts = {"device": device, "files": [firmware.name] if there else [], "stays_for": others}
+    done(as_json, words, "remove-firmware", **facts, **decision.told)
 
 
 @app.command()
@@ -196,9 +198,11 @@ def _of(home: Home, device: str) -> Firmware:
     return firmware
 
 
-def _offer(state: State, device: str, firmware: Firmware) -> None:
+def _offer(state: State, device: str, firmware: Firmware) -> dict[str, bool | str]:
+    """What programs are told of it."""
     with deciding(state, device, "offer-firmware", firmware.digest) as decision:
         decision.change.offer_firmware(device, firmware.digest)
+    return decision.told
 
 
 def _path(state: State, firmware: Firmware) -> Path:

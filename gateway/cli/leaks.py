@@ -14,7 +14,7 @@ import typer
 from gateway import decisions
 from gateway.allowance import Allowance, allowance, most_a_day, most_of, sending
 from gateway.cli.deciding import deciding
-from gateway.cli.output import Json, console, plain, show
+from gateway.cli.output import Json, console, done, plain, show
 from gateway.cli.state import State
 from gateway.config import Leaks
 from gateway.ledger.leaks import total
@@ -74,6 +74,7 @@ def budget(
     context: typer.Context,
     device: DeviceId,
     bits: Annotated[str, typer.Argument(metavar="BITS", help='Bits a day, or "default": as the settings say')],
+    as_json: Json = False,
 ) -> None:
     """How much a device's messages may hide in a day; beyond it they are refused. Holds from its next message on."""
     try:
@@ -83,13 +84,16 @@ def budget(
     with deciding(context.obj, device, "budget", bits) as decision:
         decision.change.bound_leaks(device, bits_per_day=most)
     said = f"{context.obj.config.leaks.bits_per_day}, as the settings say" if most is None else str(most)
-    typer.echo(f"{device} may hide {said} bits a day")
+    now = context.obj.config.leaks.bits_per_day if most is None else most
+    words = f"{device} may hide {said} bits a day"
+    done(as_json, words, "budget", device=device, bits_per_day=now, default=most is None, **decision.told)
 
 
 def pace(
     context: typer.Context,
     device: DeviceId,
     seconds: Annotated[str, typer.Argument(metavar="SECONDS", help='Its longest slot, or "off", or "default"')],
+    as_json: Json = False,
 ) -> None:
     """At which times a device's messages may leave: at the end of slots of so many seconds, or at once ("off")."""
     try:
@@ -99,9 +103,11 @@ def pace(
     with deciding(context.obj, device, "pace", seconds) as decision:
         decision.change.bound_leaks(device, slot_seconds=slot)
     wait = context.obj.config.door.answer_wait_seconds
-    typer.echo(f"{device}: {seconds}")
+    now = context.obj.config.leaks.slot_seconds if slot is None else slot
+    words = [f"{device}: {seconds}"]
     if slot and slot >= wait:
-        typer.echo(f"it waits {wait:g} s for an answer, so it will hear 202 instead of its vendor's own answer")
+        words.append(f"it waits {wait:g} s for an answer, so it will hear 202 instead of its vendor's own answer")
+    done(as_json, words, "pace", device=device, slot_seconds=now, default=slot is None, **decision.told)
 
 
 def over_budget(leaks: Leaks, device: Device, manifest: Manifest) -> str:

@@ -12,7 +12,7 @@ import typer
 
 from gateway.cli import drafting
 from gateway.cli.deciding import deciding
-from gateway.cli.output import Json, plain, show, when
+from gateway.cli.output import Json, done, plain, show, when
 from gateway.cli.state import State
 from gateway.network.dhcp import mud_urls
 from gateway.registry import Device, Offer, RegistryError, Signer
@@ -57,7 +57,7 @@ def check(file: MudFile, signature: SignatureFile = None, as_json: Json = False)
         "url": found.url,
         "signature_url": found.signature_url,
         "cache_validity": found.cache_validity,
-        "signer": {"subject": signer.subject, "key": signer.key} if signer else None,
+        "signer": signed_by(signer),
         "hosts": list(found.hosts),
         "wishes": wanted,
         "unread": found.unread,
@@ -102,6 +102,7 @@ def sign(
     certificate: Pem,
     key: Pem,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to write it; FILE.p7s without this")] = None,
+    as_json: Json = False,
 ) -> None:
     """Sign a manifest with a vendor's key: a detached signature, to be published at its `mud-signature`."""
     from gateway.standard import cms
@@ -112,9 +113,11 @@ def sign(
     signer = cms.verify(document, signature)
     where = output or file.with_name(file.name + ".p7s")
     where.write_bytes(signature)
-    _say(f"{where}: signed by {signer.subject}, key {signer.key} ({signer.algorithm})")
+    words = [f"{where}: signed by {signer.subject}, key {signer.key} ({signer.algorithm})"]
     if not manifest.signature_url:
-        _say("note: the manifest names no place for its signature; add `mud-signature`, so that gateways can fetch it")
+        words.append("note: the manifest names no place for its signature; add `mud-signature`, so that gateways can fetch it")
+    facts = {"subject": signer.subject, "key": signer.key, "algorithm": signer.algorithm}
+    done(as_json, words, "sign", file=str(where), **facts, signature_url=manifest.signature_url)
 
 
 # --- devices' manifests ---------------------------------------------------------------------------------------------
@@ -126,6 +129,7 @@ def fetch(
     device: DeviceId,
     url: Annotated[str | None, typer.Option(help="Its MUD URL; without this, the one of the approved manifest")] = None,
     signature_url: Annotated[str | None, typer.Option(help="Its signature's URL, where the manifest names none")] = None,
+    as_json: Json = False,
 ) -> None:
     """Look once at the vendor's manifest: one that asks for less comes into force, any other waits for your word.
 
@@ -134,25 +138,30 @@ def fetch(
     state: State = context.obj
     known = _device(state, device)
     address = url or _approved_url(state, known)
-    document = _look(state, device, address, "manifest")
+    document = _look(state, device, address, "manifest", quiet=as_json)
     found = mud.read_mud(document)
     if EXTENSION not in found.extensions:
-        _say(f"{address} does not use the extension {EXTENSION}: {device} can only be local")
-        _wishes(found)
+        words = f"{address} does not use the extension {EXTENSION}: {device} can only be local"
+        facts = {"device": device, "state": "local-only", "url": address}
+        done(as_json, words, "offer", **facts, changed=False, recorded=False, unrecorded="")
+        if not as_json:
+            _wishes(found)
         raise typer.Exit(FOUND)
     manifest = parse_manifest(document)
-    if manifest.mud_url != address:
+    if manifest.mud_url != address and not as_json:
         _say(f"note: it calls itself {manifest.mud_url}")
     where = signature_url or manifest.signature_url
-    signer = _verified(document, _look(state, device, where, "signature")) if where else None
-    _offer(state, device, document, signer)
+    signer = _verified(document, _look(state, device, where, "signature", quiet=as_json)) if where else None
+    _offer(state, device, document, signer, as_json)
 
 
 @app.command()
-def offer(context: typer.Context, device: DeviceId, file: MudFile, signature: SignatureFile = None) -> None:
+def offer(
+    context: typer.Context, device: DeviceId, file: MudFile, signature: SignatureFile = None, as_json: Json = False
+) -> None:
     """As `fetch`, with a file that you hold in your hands: in force if it asks for less, otherwise it waits."""
     document = file.read_bytes()
-    _offer(context.obj, device, document, signer_of(document, signature))
+    _offer(context.obj, device, document, signer_of(document, signature), as_json)
 
 
 @app.command()
@@ -185,12 +194,13 @@ def waiting(
 
 
 @app.command()
-def refuse(context: typer.Context, device: DeviceId) -> None:
+def refuse(context: typer.Context, device: DeviceId, as_json: Json = False) -> None:
     """Throw away the manifest that waits for your word; the approved one stays in force."""
     with deciding(context.obj, device, "decline") as decision:
         decision.detail = decision.change.waiting(device).manifest
         decision.change.refuse_waiting(device)
-    typer.echo(f"what waited for {device} is gone; nothing else changed")
+    words = f"what waited for {device} is gone; nothing else changed"
+    done(as_json, words, "decline", device=device, manifest=decision.detail, **decision.told)
 
 
 @app.command()
@@ -231,6 +241,11 @@ def differences(device: Device, old: Manifest | None, new: Manifest, signer: Sig
     found = list(changes.compare(old, new)) if old else []
     other = changes.signer(pinned, signer.key if signer else "", signer.subject if signer else "") if old or not signer else None
     return [other, *found] if other else found
+
+
+def signed_by(signer: Signer | None) -> dict[str, str] | None:
+    """Who signed, for programs."""
+    return {"subject": signer.subject, "key": signer.key} if signer else None
 
 
 def signed_words(signer: Signer | None) -> str:
@@ -312,12 +327,18 @@ def _wishes(found: mud.Mud) -> None:
         _say(f"  and {found.unread} entries of a form that is not known here")
 
 
-def _offer(state: State, device: str, document: bytes, signer: Signer | None) -> None:
+def _offer(state: State, device: str, document: bytes, signer: Signer | None, as_json: bool) -> None:
     dmz = state.config.dmz
     with deciding(state, device, "offer") as decision:
         change = decision.change
         outcome: Offer = change.offer(device, document, dmz.pool_ipv4, dmz.pool_ipv6, signer=signer, now=int(time.time()))
         decision.detail = f"{sha256(document).hexdigest()} {outcome.state}"
+    if as_json:
+        facts = {"device": device, "state": outcome.state, "url": outcome.manifest.mud_url, "signer": signed_by(signer)}
+        done(as_json, "", "offer", **facts, differences=rows_of(outcome.differences), **decision.told)
+        if outcome.state not in {"same", "applied"}:
+            raise typer.Exit(FOUND)
+        return
     _say(signed_words(signer))
     match outcome.state:
         case "same":
@@ -334,9 +355,10 @@ def _offer(state: State, device: str, document: bytes, signer: Signer | None) ->
             raise typer.Exit(FOUND)
 
 
-def _look(state: State, device: str, url: str, kind: str) -> bytes:
+def _look(state: State, device: str, url: str, kind: str, *, quiet: bool) -> bytes:
     """One file from outside. Raises FetchError, NoAnswer."""
-    _say(f"fetching the {kind} from {url}")
+    if not quiet:
+        _say(f"fetching the {kind} from {url}")
     return look(state, device, url, kind, state.config.courier.connect_seconds + state.config.courier.answer_seconds).body
 
 
@@ -365,8 +387,7 @@ def _approved_url(state: State, device: Device) -> str:
 
 
 def _signer(device: Device) -> dict[str, str] | None:
-    signer = device.waiting.signer if device.waiting else None
-    return {"subject": signer.subject, "key": signer.key} if signer else None
+    return signed_by(device.waiting.signer) if device.waiting else None
 
 
 def _say(text: str) -> None:

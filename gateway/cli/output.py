@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,18 +17,17 @@ from rich.text import Text
 
 from gateway.plain import plain
 
-__all__ = ["Json", "console", "plain", "show", "when"]
+__all__ = ["Json", "aside", "console", "document", "done", "plain", "show", "when"]
 
 WIDE = 200  # columns where no terminal says how many it has
 _HIDDEN = re.compile(r"[^\x20-\x7e]")
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs")]
 
 
 def show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool, empty: str = "Nothing yet.") -> None:
     """Print ``rows`` (column name to value). ``empty`` is said where there are none."""
     if as_json:
-        # the same document with whatever could drive a terminal as JSON's own escapes
-        print(_HIDDEN.sub(_escaped, json.dumps(rows, ensure_ascii=False, default=str)))
+        document(rows)
         return
     if not rows:
         print(empty)
@@ -39,6 +39,26 @@ def show(columns: Sequence[str], rows: Sequence[dict[str, Any]], as_json: bool, 
     for row in rows:
         table.add_row(*(Text(plain(row.get(column, ""))) for column in columns))
     console().print(table)
+
+
+def document(value: Any, to: IO[str] | None = None) -> None:
+    """Print a value as one line of JSON; to standard output where nothing else is said."""
+    # whatever could drive a terminal stands as JSON's own escapes
+    print(_HIDDEN.sub(_escaped, json.dumps(value, ensure_ascii=False, default=str)), file=to)
+
+
+def done(as_json: bool, words: str | Sequence[str], what: str, **facts: Any) -> None:
+    """Say what a command did: ``words`` to people, line by line; one object to programs, with what it was and the ``facts``."""
+    if as_json:
+        document({"what": what, **facts})
+        return
+    for line in [words] if isinstance(words, str) else words:
+        typer.echo(plain(line))
+
+
+def aside(as_json: bool) -> contextlib.AbstractContextManager[object]:
+    """As long as it lasts, what is said and asked goes to standard error, where a program reads standard output."""
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
 def console() -> Console:

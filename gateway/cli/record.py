@@ -22,7 +22,7 @@ from gateway.cli.filters import (
     moment,
     wanted,
 )
-from gateway.cli.output import Json, plain, show
+from gateway.cli.output import Json, aside, done, plain, show
 from gateway.cli.state import State
 from gateway.cli.traffic import messages, opened
 from gateway.ipc.ask import NoAnswer, ask
@@ -97,10 +97,8 @@ def anchor(context: typer.Context, as_json: Json = False) -> None:
     if found is None:
         raise AnchorError(f"the ledger says no head ({said[:100]!r}); is it of this version?")
     taken = anchors.take(state.config.paths.anchors, (found.seq, found.hash), int(time.time()))
-    if as_json:
-        show((), [{"seq": found.seq, "anchored": taken}], as_json)
-        return
-    typer.echo(f"record {found.seq} is {'anchored' if taken else 'anchored already' if found.seq else 'none yet'}")
+    words = f"record {found.seq} is {'anchored' if taken else 'anchored already' if found.seq else 'none yet'}"
+    done(as_json, words, "anchor", record=found.seq, hash=found.hash.hex(), anchored=taken)
 
 
 @app.command()
@@ -119,7 +117,9 @@ def erase(
     state: State = context.obj
     moment_ns = moment(before) if before else 0
     if not yes:
-        typer.confirm(plain(f"Erase what {device} said{f' before {before}' if before else ''}, for good?"), abort=True)
+        question = plain(f"Erase what {device} said{f' before {before}' if before else ''}, for good?")
+        with aside(as_json):
+            typer.confirm(question, abort=True)
     by_command(state.config, device, "erase", f"before {before}" if before else "")
     try:
         said = ask(state.config.paths.socket("ledger"), AskErase(1, device, moment_ns), Erased, timeout=ERASE_SECONDS)
@@ -135,14 +135,12 @@ def erase(
         "waiting": said.waiting,
         "scrubbed": said.scrubbed,
     }
-    if as_json:
-        show((), [row], as_json)
-        return
-    typer.echo(plain(f"{said.erased + said.removed} records of {device} are erased; record {said.note} says so"))
+    words = [f"{said.erased + said.removed} records of {device} are erased; record {said.note} says so"]
     if said.waiting:
-        typer.echo(f"{said.waiting} messages wait for their vendor; they are erased once they have ended")
+        words.append(f"{said.waiting} messages wait for their vendor; they are erased once they have ended")
     if not said.scrubbed:
-        typer.echo("somebody reads in the record: its write-ahead log holds remains until he has ended")
+        words.append("somebody reads in the record: its write-ahead log holds remains until he has ended")
+    done(as_json, words, "erase", **row, before=before, recorded=True, unrecorded="")
 
 
 @app.command()
@@ -159,18 +157,16 @@ def export(  # noqa: PLR0917 # typer calls it by name
     text: TextOption = "",
     since: SinceOption = "",
     until: UntilOption = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Say in JSON how many are in the file that --to names")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --to: print JSON of what was written, for programs")] = False,
 ) -> None:
     """Messages with what was sent, what left and what came back, oldest first, for other programs."""
     if as_json and to is None:
-        raise typer.BadParameter("--json tells of the file that --to names; on standard output JSON Lines are JSON already")
+        raise typer.BadParameter("standard output is for the messages themselves; say --to FILE with --json, or --format jsonl")
     meant = wanted("refusal" if refused else "message", device, vendor, host, type_, field, text, since, until)
     with opened(context) as reader, target(to) as file:
         number = exporting.write(exporting.rows(reader, meant), format, file)
-    if as_json:
-        show((), [{"messages": number, "format": format, "file": str(to)}], as_json)
-    elif to is not None:
-        typer.echo(plain(f"{number} messages are in {to}"))
+    if to is not None:
+        done(as_json, f"{number} messages are in {to}", "export", file=str(to), format=format, messages=number)
 
 
 def _anchors(state: State) -> list[Anchor]:

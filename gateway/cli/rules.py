@@ -12,7 +12,7 @@ import typer
 
 from gateway import rulewriting
 from gateway.cli.deciding import noted
-from gateway.cli.output import Json, plain, show
+from gateway.cli.output import Json, done, show
 from gateway.cli.state import State
 from gateway.giving import adds
 from gateway.ledger.reader import Reader
@@ -156,9 +156,10 @@ def withhold(  # noqa: PLR0917 # typer calls it by name
     name: Name = None,
     note: Note = "",
     vendor: Vendor = "",
+    as_json: Json = False,
 ) -> None:
     """Keep a field: it does not leave, and its vendor is told that it is withheld."""
-    _add(context, name, device, type_, field, note, vendor, do="withhold")
+    _add(context, as_json, name, device, type_, field, note, vendor, do="withhold")
 
 
 @app.command()
@@ -170,9 +171,10 @@ def allow(  # noqa: PLR0917 # typer calls it by name
     name: Name = None,
     note: Note = "",
     vendor: Vendor = "",
+    as_json: Json = False,
 ) -> None:
     """Let a field leave, as an exception to the rules that stand after it."""
-    _add(context, name, device, type_, field, note, vendor, do="allow")
+    _add(context, as_json, name, device, type_, field, note, vendor, do="allow")
 
 
 @app.command()
@@ -185,13 +187,14 @@ def replace(  # noqa: PLR0917 # typer calls it by name
     name: Name = None,
     note: Note = "",
     vendor: Vendor = "",
+    as_json: Json = False,
 ) -> None:
     """Put a constant in place of a field; its vendor is told that the value is withheld."""
     try:
         constant: Any = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         constant = value
-    _add(context, name, device, type_, field, note, vendor, do="replace", **{"with": constant})
+    _add(context, as_json, name, device, type_, field, note, vendor, do="replace", **{"with": constant})
 
 
 @app.command()
@@ -205,6 +208,7 @@ def coarsen(  # noqa: PLR0917 # typer calls it by name
     name: Name = None,
     note: Note = "",
     vendor: Vendor = "",
+    as_json: Json = False,
 ) -> None:
     """Let a field leave less exactly: a number rounded, a time to the hour."""
     how: dict[str, Any] = {}
@@ -212,15 +216,21 @@ def coarsen(  # noqa: PLR0917 # typer calls it by name
         how["step"] = int(step) if step.is_integer() else step
     if grain is not None:
         how["grain"] = grain if grain in GRAINS or not grain.isdecimal() else int(grain)
-    _add(context, name, device, type_, field, note, vendor, do="coarsen", **how)
+    _add(context, as_json, name, device, type_, field, note, vendor, do="coarsen", **how)
 
 
 @app.command()
 def deny(  # noqa: PLR0917 # typer calls it by name
-    context: typer.Context, device: DeviceId, type_: TypeName, name: Name = None, note: Note = "", vendor: Vendor = ""
+    context: typer.Context,
+    device: DeviceId,
+    type_: TypeName,
+    name: Name = None,
+    note: Note = "",
+    vendor: Vendor = "",
+    as_json: Json = False,
 ) -> None:
     """Let messages of a type not leave at all; the device is told."""
-    _add(context, name, device, type_, "", note, vendor, do="deny")
+    _add(context, as_json, name, device, type_, "", note, vendor, do="deny")
 
 
 @app.command()
@@ -241,34 +251,40 @@ RuleName = Annotated[str, typer.Argument(metavar="NAME", help="The rule's name")
 
 
 @app.command()
-def remove(context: typer.Context, name: RuleName) -> None:
+def remove(context: typer.Context, name: RuleName, as_json: Json = False) -> None:
     """Take back a rule that `mudroom rules` or the pages wrote."""
-    _switch(context.obj, "remove", name)
-    typer.echo(f"{name} is removed")
+    _switch(context.obj, "remove", name, f"{name} is removed", as_json)
 
 
 @app.command()
-def off(context: typer.Context, name: RuleName) -> None:
+def off(context: typer.Context, name: RuleName, as_json: Json = False) -> None:
     """Let a rule that `mudroom rules` or the pages wrote hold no more, and keep it."""
-    _switch(context.obj, "off", name)
-    typer.echo(f"{name} is switched off")
+    _switch(context.obj, "off", name, f"{name} is switched off", as_json)
 
 
 @app.command()
-def on(context: typer.Context, name: RuleName) -> None:
+def on(context: typer.Context, name: RuleName, as_json: Json = False) -> None:
     """Let a rule that was switched off hold again, as the newest word."""
-    _switch(context.obj, "on", name)
-    typer.echo(f"{name} holds")
+    _switch(context.obj, "on", name, f"{name} holds", as_json)
 
 
-def _switch(state: State, act: str, name: str) -> None:
+def _switch(state: State, act: str, name: str, words: str, as_json: bool) -> None:
     folder = state.config.paths.rules
-    noted(state, "", f"rule {act}", name, giving=rulewriting.lets(folder, act, name))
+    told = noted(state, "", f"rule {act}", name, giving=rulewriting.lets(folder, act, name))
     rulewriting.switch(folder, act, name)
+    done(as_json, words, f"rule {act}", name=name, **told)
 
 
 def _add(  # noqa: PLR0917 # a rule's words, in their order
-    context: typer.Context, name: str | None, device: str, type_: str, field: str, note: str, vendor: str, **doing: Any
+    context: typer.Context,
+    as_json: bool,
+    name: str | None,
+    device: str,
+    type_: str,
+    field: str,
+    note: str,
+    vendor: str,
+    **doing: Any,
 ) -> None:
     state: State = context.obj
     home = state.registry.current()
@@ -287,12 +303,15 @@ def _add(  # noqa: PLR0917 # a rule's words, in their order
     table |= {word: value for word, value in chosen.items() if value} | doing
     rule = next(rule for rule in rulewriting.would(folder, table) if rule.name == table["name"])
     giving = adds(read(folder).rules, rule)
-    noted(state, device, "rule", f"{rule.name}: {said(rule)}"[:512], giving=giving)
+    told = noted(state, device, "rule", f"{rule.name}: {said(rule)}"[:512], giving=giving)
     rule = rulewriting.add(folder, table)
-    typer.echo(f"{rule.name}: {plain(said(rule))}")
-    for doubt in review(read(state.config.paths.rules).rules, declared(home)):
-        if doubt.wrong or doubt.rule == rule.name:
-            typer.echo(f"note: {plain(doubt.says)}")
+    doubts = [
+        doubt.says
+        for doubt in review(read(state.config.paths.rules).rules, declared(home))
+        if doubt.wrong or doubt.rule == rule.name
+    ]
+    words = [f"{rule.name}: {said(rule)}", *(f"note: {doubt}" for doubt in doubts)]
+    done(as_json, words, "rule", device=device, **_row(rule), notes=doubts, **told)
 
 
 def _row(rule: Rule) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway import config as settings
-from gateway.cli.output import Json, show
+from gateway.cli.output import Json, done, show
 
 app = typer.Typer(help="Explain and check the settings.", no_args_is_help=True)
 
@@ -24,10 +24,10 @@ def describe(as_json: Json = False) -> None:
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(help="The file to check")] = settings.DEFAULT_PATH) -> None:
+def check(file: Annotated[Path, typer.Argument(help="The file to check")] = settings.DEFAULT_PATH, as_json: Json = False) -> None:
     """Say whether a settings file would be accepted, whatever ports are there; changes nothing."""
     from gateway.box.settings import read
     from gateway.box.store import read_text
 
     read(read_text(file), str(file))
-    typer.echo(f"{file}: fine")
+    done(as_json, f"{file}: fine", "check", file=str(file), fine=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli.deciding import noted
-from gateway.cli.output import Json, show, when
+from gateway.cli.output import Json, done, show, when
 from gateway.cli.state import State
 from gateway.noting import by_command
 from gateway.steward.programs import detail
@@ -43,10 +43,8 @@ def create(
         secret = tokens.make(name, may.value, days)
     except TokenError as error:
         raise typer.BadParameter(str(error)) from None
-    if as_json:
-        show((), [{"name": name, "may": may.value, "days": days, "token": secret}], as_json)
-    else:
-        typer.echo(secret)
+    facts = {"name": name, "may": may.value, "days": days, "token": secret}
+    done(as_json, secret, "token", **facts, recorded=True, unrecorded="")
 
 
 @app.command("list")
@@ -69,11 +67,14 @@ def revoke(context: typer.Context, name: Name, as_json: Json = False) -> None:
     tokens = _tokens(context)
     try:
         tokens.known(name)
-        noted(context.obj, "", "revoke-token", name, giving=False)
+        told = noted(context.obj, "", "revoke-token", name, giving=False)
         tokens.revoke(name)
     except TokenError as error:
         raise typer.BadParameter(str(error)) from None
-    show(("name", "revoked"), [{"name": name, "revoked": True}], as_json)
+    if as_json:
+        done(as_json, "", "revoke-token", name=name, revoked=True, **told)
+    else:
+        show(("name", "revoked"), [{"name": name, "revoked": True}], as_json)
 
 
 def _tokens(context: typer.Context) -> Tokens:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway import scorecard
-from gateway.cli.output import Json, console, plain, show
+from gateway.cli.output import Json, console, done, plain, show
 from gateway.cli.state import State
 from gateway.ledger import scoring
 from gateway.ledger.reader import Reader
@@ -44,7 +44,7 @@ def vendors(
         return
     card = _named(found["vendors"], name)
     if export is not None:
-        _write(export, card, found)
+        _write(export, card, found, as_json)
     elif as_json:
         show((), [card | {"since": found["since"], "until": found["until"]}], as_json)
     else:
@@ -61,7 +61,7 @@ def _named(cards: list[dict[str, Any]], name: str) -> dict[str, Any]:
     raise typer.BadParameter(f"there is no vendor {plain(name)}; `mudroom vendors` lists them")
 
 
-def _write(path: Path, card: dict[str, Any], found: dict[str, Any]) -> None:
+def _write(path: Path, card: dict[str, Any], found: dict[str, Any], as_json: bool) -> None:
     from gateway.web.vendors import document  # here: only who publishes needs templates
 
     try:
@@ -71,7 +71,8 @@ def _write(path: Path, card: dict[str, Any], found: dict[str, Any]) -> None:
         raise typer.BadParameter(f"{path} is there already; remove it, or say another name") from None
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}; say a file in a folder that you may write to") from None
-    typer.echo(f"{path}: read it before you publish it; counted from {found['since']} to {found['until']}")
+    words = f"{path}: read it before you publish it; counted from {found['since']} to {found['until']}"
+    done(as_json, words, "export", file=str(path), vendor=card["name"], since=found["since"], until=found["until"])
 
 
 def _row(card: dict[str, Any]) -> dict[str, Any]:

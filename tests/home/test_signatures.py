@@ -89,7 +89,7 @@ def test_a_claim_reaches_the_vendor_recorded_and_signed_by_the_device_s_pair(her
     before = len(here.received("acme"))
     done = claim("device-1", "ACME-7F3K-22QX", "--json")
     assert done.code == 0, done
-    (row,) = json.loads(done.out)
+    row = json.loads(done.out)
     assert row["state"] == "taken"
     (request,) = here.received("acme")[before:]
     assert (request["method"], request["path"], request["signed_by"]) == ("POST", PATH, message["signed_by"])
@@ -112,7 +112,7 @@ def test_what_a_vendor_says_against_a_claim_is_shown_and_recorded(here: Here) ->
     }  # fmt: skip
     with behaving("acme", status=403, body=json.dumps(problem), media_type="application/problem+json"):
         done = claim("device-1", "OLD-CODE")
-        (row,) = json.loads(claim("device-1", "OLD-CODE", "--json").out)
+        row = json.loads(claim("device-1", "OLD-CODE", "--json").out)
     assert done.code == 1
     assert "No such claim: Codes last an hour; make a new one" in done.err
     assert (row["state"], row["status"], row["type"]) == ("refused", 403, problem["type"])
@@ -136,7 +136,7 @@ def test_required_fields_that_a_vendor_names_are_recorded(here: Here) -> None:
 def test_a_claim_waits_where_the_vendor_cannot_be_reached(here: Here) -> None:
     with behaving("borealis", status=503):
         done = claim("device-2", "blue kettle 42", "--json")
-        (row,) = json.loads(done.out)
+        row = json.loads(done.out)
         assert (done.code, row["state"]) == (0, "waiting")
     eventually(lambda: recorded(row["id"]).state == "delivered", "taken once the vendor is well", timeout=30)
     claims = [request for request in here.received("borealis") if request.get("path") == PATH]

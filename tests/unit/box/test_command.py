@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,8 @@ def test_apply_of_nothing_good_fails_and_check_changes_nothing() -> None:
     done = mudroom("box", "apply", "--check")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
+    told = json.loads(mudroom("box", "apply", "--check", "--json").stdout.splitlines()[0])
+    assert told["checked_only"] and told["notices"][0]["words"] and told["notices"][0]["words"] in done.stderr
     assert mudroom("box", "apply").returncode == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config import load
 from tests.unit.cli.recording import recording
+from tests.unit.cli.test_deeds import config, plug  # noqa: F401 - fixtures
 from tests.unit.cli.test_manifests import call  # noqa: F401 - a fixture
 
 

@@ -64,7 +64,7 @@ def test_the_owner_is_told(
             shown.append(capsys.readouterr())
     assert words in shown[0].out + shown[0].err
     assert (shown[0].out + shown[0].err).removesuffix("\n").isprintable()
-    assert json.loads(shown[1].out)[0]["state"] == state
+    assert json.loads(shown[1].out)["state"] == state
     assert [json.loads(submit.outgoing)["claim"] for submit in got] == ["K-1", "K-1"]
     assert got[0].id != got[1].id
     assert registry.current().by_id["plug"].claim, "the courier will know it"

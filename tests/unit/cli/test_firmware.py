@@ -146,8 +146,8 @@ def test_fetching_asks_for_what_is_declared_and_offers_only_when_told(home: Path
     assert ledger.pop() == AskFetch(1, "plug", SOFTWARE["uri"], "firmware")
     assert set(offered(home).values()) == {""}
     ledger.append(FetchAnswer(1, 0, -1, "kept already; nothing was fetched", told))
-    (row,) = rows(call, "fetch", "plug", "--offer")
-    assert (row["offered"], row["detail"]) == (True, "kept already; nothing was fetched")
+    row = json.loads(call("firmware", "fetch", "plug", "--offer", "--json")[1])
+    assert (row["offered"], row["detail"], row["recorded"]) == (True, "kept already; nothing was fetched", True)
     assert offered(home) == {"plug": SOFTWARE["digest"], "plug-2": "", "lamp": ""}
 
 

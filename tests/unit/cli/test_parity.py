@@ -110,6 +110,19 @@ def test_each_fact_is_told_to_programs() -> None:
     assert [name for several in FACTS.values() for name in several if not tells_programs(name)] == []
 
 
+SPEAKS_OTHERWISE = {  # no --json, and why
+    "console": "a screen for people; `mudroom doctor --json` has its facts",
+    "judge readability": "JSON Lines are all that it prints",
+    "network dhcp": "prints a file for dnsmasq",
+    "box clock": "for systemd, at boot and by its timer; `mudroom doctor --json` tells how the clock is",
+    "box setup": "for systemd, at boot; what it found is in notices.json and in `mudroom doctor --json`",
+} | {name: "a process that systemd runs" for name in ALL if name.startswith("serve ")}
+
+
+def test_every_command_tells_programs() -> None:
+    assert {name for name in ALL if not tells_programs(name)} == set(SPEAKS_OTHERWISE)
+
+
 def test_whatever_lists_tells_programs_too() -> None:
     """`show` prints a table, and JSON where it is asked to: a command that calls it can be asked."""
     lists = [name for name, command in ALL.items() if " show(" in inspect.getsource(inspect.unwrap(command.callback))]

@@ -183,7 +183,7 @@ def test_the_owner_is_asked_before_anything_is_erased(
     told = call(home, capsys, "ledger", "erase", "--device", "lamp", "--yes")
     assert "2 records of lamp are erased; record 8 says so" in told
     assert b"kcilc" not in bytes_on_disk(home.paths.ledger)
-    (row,) = json.loads(call(home, capsys, "ledger", "erase", "--device", "plug", "--yes", "--json"))
+    row = json.loads(call(home, capsys, "ledger", "erase", "--device", "plug", "--yes", "--json"))
     assert (row["erased"], row["waiting"], row["scrubbed"]) == (3, 1, True)
     assert ids(call(home, capsys, "messages", "--json")) == ["m-00000003"]
     (row,) = json.loads(call(home, capsys, "ledger", "verify", "--json"))

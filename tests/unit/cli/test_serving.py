@@ -62,7 +62,9 @@ NEEDS = {
 def test_a_service_loads_only_what_it_needs(service: str, tmp_path: Path) -> None:
     (tmp_path / "mudroom.toml").write_text(f'[paths]\nstate = "{tmp_path}"\nrun = "{tmp_path}"\n')
     program = (
-        "import sys\n"
+        "import os, socket, sys\n"
+        "left = socket.create_server(('127.0.0.1', 0)).detach()\n"  # as by the pages at rest: somebody knocked
+        "os.environ['MUDROOM_WEB_SOCKETS'] = str(left)\n"
         "from gateway import service\n"
         "service.run = lambda name, work: print(*sys.modules)\n"
         f"sys.argv = ['mudroom', '-c', '{tmp_path}/mudroom.toml', 'serve', '{service}']\n"
