@@ -50,6 +50,7 @@ from gateway.ipc.steward import (
     Stands,
     ToSteward,
 )
+from gateway.ipc.trying import AskTrial
 from gateway.ledger.reader import LedgerError
 from gateway.policy.rule import RuleError
 from gateway.registry import Certificate, Change, RegistryError, RegistryFile
@@ -64,6 +65,7 @@ from gateway.steward.programs import Programs, open_to_programs
 from gateway.steward.record import Book
 from gateway.steward.sessions import Sessions
 from gateway.steward.tokens import ROLES
+from gateway.steward.trying import Trials
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ class Steward:
         self._registry = RegistryFile(config.paths.registry)
         self._book = Book(config.paths.ledger)
         self._walk = archive.Walk(config.paths.ledger, config.paths.anchors)
+        self._trials = Trials(config)
         self._eraser = Eraser(config)
         self._reading = ThreadPoolExecutor(1, "record")  # SQLite's one thread: a long look holds up no login
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +104,7 @@ class Steward:
 
     def channel(self) -> Channel:
         """For one more peer."""
-        return Channel(ToSteward | ToRecord | ToRulebook, self._receive, lost=self.open.discard, made=self.open.add)
+        return Channel(ToSteward | ToRecord | ToRulebook | AskTrial, self._receive, lost=self.open.discard, made=self.open.add)
 
     @property
     def idle(self) -> bool:
@@ -119,6 +122,7 @@ class Steward:
         for link in list(self.open):
             link.close()
         await asyncio.to_thread(self._walk.close)
+        await asyncio.to_thread(self._trials.close)
         await asyncio.get_running_loop().run_in_executor(self._reading, self._book.close)
         self._reading.shutdown()
 
@@ -171,6 +175,8 @@ class Steward:
                 return await self._eraser.erase(message, f"{role} at {message.address}")
             case DecideRule():
                 return await self._decide_rule(message, role)
+            case AskTrial():
+                return await self._trials.answer(message, self._registry.current())
             case Leave():
                 self.sessions.end(message.token)
                 return Done(message.ref, "")

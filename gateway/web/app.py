@@ -24,6 +24,7 @@ from gateway.web.live import events
 from gateway.web.metrics import metrics
 from gateway.web.problems import answer
 from gateway.web.tokens import tokens
+from gateway.web.trying import PAGES as TRIALS
 from gateway.web.vendors import PAGES as VENDORS
 from gateway.web.vendors import PROGRAMS as VENDORS_TOLD
 from gateway.web.visit import House
@@ -42,6 +43,7 @@ PAGES = {
     "/settings": pages.settings,
     "/rules": ruling.rules,
     "/devices/{device}/fields": ruling.field,
+    **TRIALS,
     **VENDORS,
 }
 PROGRAMS = {

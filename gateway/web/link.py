@@ -12,6 +12,7 @@ from gateway.ipc.channel import Channel, connect
 from gateway.ipc.recording import FromRecord
 from gateway.ipc.rulebook import FromRulebook
 from gateway.ipc.steward import FromSteward, Refusal
+from gateway.ipc.trying import Trial
 
 ANSWER_SECONDS = 20.0
 MOST_WAITING = 128
@@ -82,7 +83,7 @@ class Link:
         async with self._connecting:
             if self._channel is None or not self._channel.open:
                 self._channel = await connect(
-                    self._path, Channel(FromSteward | FromRecord | FromRulebook, self._receive, lost=self._lost)
+                    self._path, Channel(FromSteward | FromRecord | FromRulebook | Trial, self._receive, lost=self._lost)
                 )
             return self._channel
 

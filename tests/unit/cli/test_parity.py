@@ -56,6 +56,8 @@ SHOWN = {
     "/settings": ("deeds", "password set", "tokens list"),
     "/rules": ("rules list",),
     "/devices/{device}/fields": ("rules choices",),
+    "/devices/{device}/fields/try": ("rules try",),
+    "/rules/try": ("rules try",),
     "/vendors": ("vendors",),
     "/vendors/{key}": ("vendors",),
     "/vendors/{key}/preview": ("vendors",),
