@@ -139,6 +139,7 @@ def tried(  # noqa: PLR0917 # typer calls it by name
             "messages": c.messages,
             "now": c.now,
             "then": c.then,
+            "examples": c.examples,
         }
         for c in found.changes.values()
     ]
