@@ -83,6 +83,11 @@ def would(folder: Path, table: dict[str, Any]) -> tuple[Rule, ...]:
     return read(folder, {OWNERS_FILE: text([table, *_without(on, table["name"])])}).rules
 
 
+def without(rules: Iterable[Rule], name: str) -> tuple[Rule, ...]:
+    """The rules as they would be without one of them."""
+    return tuple(rule for rule in rules if rule.name != name)
+
+
 def off(folder: Path) -> tuple[tuple[Rule, dict[str, Any]], ...]:
     """The rules that are switched off, each with its table. Raises RuleError."""
     on, tables = _tables(folder)

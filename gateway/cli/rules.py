@@ -107,15 +107,21 @@ def tried(  # noqa: PLR0917 # typer calls it by name
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A file of rules that is not in force")] = None,
     name: Annotated[str, typer.Option("--rule", help="In place of a file: a rule that is switched off")] = "",
+    without: Annotated[str, typer.Option("--without", help="In place of a file: a rule that holds, as if it did not")] = "",
     since: Annotated[str, typer.Option("--since", help="How far back: 90m, 12h, 7d")] = "7d",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="How many messages at the most")] = 100_000,
     as_json: Json = False,
 ) -> None:
-    """What recorded messages would have been with FILE in the folder, or the rule on: nothing is changed, nothing is sent."""
+    """What recorded messages would have been with FILE in the folder, or the rule on or off: nothing is changed or sent."""
     state: State = context.obj
     folder = state.config.paths.rules
     if file is not None:
         then = read(folder, {file.name: file.read_bytes()}).rules
+    elif without:
+        there = read(folder).rules
+        then = rulewriting.without(there, without)
+        if then == there:
+            raise typer.BadParameter(f"there is no rule {without} that holds; `mudroom rules list` shows them")
     else:
         table = next((table for rule, table in rulewriting.off(folder) if rule.name == name), None)
         if table is None:
@@ -133,6 +139,7 @@ def tried(  # noqa: PLR0917 # typer calls it by name
             "messages": c.messages,
             "now": c.now,
             "then": c.then,
+            "examples": c.examples,
         }
         for c in found.changes.values()
     ]

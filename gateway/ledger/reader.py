@@ -298,10 +298,13 @@ class Reader:
         tries, reason = tried[0] if tried else (0, -1)
         return MessageRecord(message, _record(answers[0]) if answers else None, tries, _reason(reason))
 
-    def to_replay(self, since: int, limit: int = 100_000) -> Iterator[Record]:
-        """Messages, and those that the owner's rules refused, recorded since ``since`` (ns since the epoch), newest first."""
+    def to_replay(self, since: int, limit: int = 100_000, at_once: int = 500) -> Iterator[Record]:
+        """Messages, and those that the owner's rules refused, recorded since ``since`` (ns since the epoch), newest first.
+
+        ``at_once``: how many are in memory.
+        """
         before = 2**62
-        while rows := self._all(_RULED, before, limit and min(limit, 500)):
+        while rows := self._all(_RULED, before, limit and min(limit, at_once)):
             for row in rows:
                 record = _record(row)
                 if record.at < since:

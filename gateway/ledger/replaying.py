@@ -25,12 +25,17 @@ from gateway.standard.schema import Schema
 from gateway.standard.slots import slot_start
 
 _MISSING = object()
+_EXAMPLES = 3  # for each place
+_EXAMPLE = 512  # characters
 _PLACES = 10_000  # changed places told apart
 
 
 @dataclass(slots=True)
 class Change:
-    """What became different at one place of one type of messages. ``pointer``: empty for the message as a whole."""
+    """What became different at one place of one type of messages. ``pointer``: empty for the message as a whole.
+
+    ``examples``: a few that differ, as (now, then), the newest first.
+    """
 
     device: str
     type: str
@@ -38,17 +43,20 @@ class Change:
     messages: int = 0
     now: str = ""
     then: str = ""
+    examples: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Replay:
-    """``changes``: by place; ``skipped``: messages that today's manifests do not admit; bits: of all messages together."""
+    """``changes``: by place, ``places`` at most and the others together; ``skipped``: messages that
+    today's manifests do not admit; bits: of all messages together."""
 
     messages: int = 0
     skipped: int = 0
     bits_now: int = 0
     bits_then: int = 0
     changes: dict[tuple[str, str, str], Change] = field(default_factory=dict)
+    places: int = _PLACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +96,17 @@ class _Side:
         return _Outcome(ruled.payload, words, bits)
 
 
-def replay(records: Iterable[Record], home: Home, config: Config, now: tuple[Rule, ...], then: tuple[Rule, ...]) -> Replay:
+def replay(
+    records: Iterable[Record],
+    home: Home,
+    config: Config,
+    now: tuple[Rule, ...],
+    then: tuple[Rule, ...],
+    *,
+    places: int = _PLACES,
+) -> Replay:
     """Each recorded message as it came, under both sets of rules. How often a limit would have refused is not reckoned."""
-    found = Replay()
+    found = Replay(places=places)
     sides = (_Side(now), _Side(then))
     judges: dict[str, Judge] = {}
     for record in records:
@@ -138,12 +154,15 @@ def _note(found: Replay, record: Record, pointer: str, now: str, then: str) -> N
     key = (record.device, record.type, pointer)
     change = found.changes.get(key)
     if change is None:
-        if len(found.changes) >= _PLACES:
+        if len(found.changes) >= found.places:
             key = ("(more)", "", "")
             change = found.changes.setdefault(key, Change(*key))
         else:
             change = found.changes[key] = Change(*key, now=now, then=then)
     change.messages += 1
+    example = (now[:_EXAMPLE], then[:_EXAMPLE])
+    if len(change.examples) < _EXAMPLES and example not in change.examples:
+        change.examples.append(example)
 
 
 def explained(record: Record, rulings: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

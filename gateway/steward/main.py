@@ -51,6 +51,7 @@ from gateway.ipc.steward import (
     Stands,
     ToSteward,
 )
+from gateway.ipc.trying import AskTrial
 from gateway.ledger.reader import LedgerError
 from gateway.policy.rule import RuleError
 from gateway.registry import Certificate, Change, RegistryError, RegistryFile
@@ -66,6 +67,7 @@ from gateway.steward.programs import Programs, open_to_programs
 from gateway.steward.record import Book
 from gateway.steward.sessions import Sessions
 from gateway.steward.tokens import ROLES
+from gateway.steward.trying import Trials
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,7 @@ class Steward:
         self._registry = RegistryFile(config.paths.registry)
         self._book = Book(config.paths.ledger)
         self._walk = archive.Walk(config.paths.ledger, config.paths.anchors)
+        self._trials = Trials(config)
         self._eraser = Eraser(config)
         self._reading = ThreadPoolExecutor(1, "record")  # SQLite's one thread: a long look holds up no login
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,7 +107,7 @@ class Steward:
 
     def channel(self) -> Channel:
         """For one more peer."""
-        return Peer(ToSteward | ToRecord | ToRulebook | ToLan, self._receive, self.peers)
+        return Peer(ToSteward | ToRecord | ToRulebook | ToLan | AskTrial, self._receive, self.peers)
 
     @property
     def idle(self) -> bool:
@@ -122,6 +125,7 @@ class Steward:
         for link in list(self.peers.open):
             link.close()
         await asyncio.to_thread(self._walk.close)
+        await asyncio.to_thread(self._trials.close)
         await asyncio.get_running_loop().run_in_executor(self._reading, self._book.close)
         self._reading.shutdown()
 
@@ -178,6 +182,8 @@ class Steward:
                 async with self._deciding:
                     by = f"{role} at {message.address}"
                     return await asyncio.to_thread(lan.decide, self._config, self._registry, message, by)
+            case AskTrial():
+                return await self._trials.answer(message, self._registry.current())
             case Leave():
                 self.sessions.end(message.token)
                 return Done(message.ref, "")

@@ -84,13 +84,8 @@ def decide(config: Config, home: Home, message: DecideRule, note: Note) -> str:
     if message.act == "add":
         if message.wish is None:
             raise DecisionError("nothing was wished for")
-        made = wished(config, home, message.wish)
-        rules = rulewriting.would(folder, made)
+        made, rules = proposed(config, home, message.wish)
         there = read(folder).rules
-        before = {doubt.says for doubt in unfit(there, declared(home))}
-        new = next((doubt for doubt in unfit(rules, declared(home)) if doubt.says not in before), None)
-        if new is not None:
-            raise DecisionError(f"not done: {new.says}")
         rule = next(rule for rule in rules if rule.name == made["name"])
         device = "" if message.wish.everywhere else message.wish.device
         unrecorded = note(device, "rule", f"{rule.name}: {said(rule)}"[:512], adds(there, rule))
@@ -102,6 +97,18 @@ def decide(config: Config, home: Home, message: DecideRule, note: Note) -> str:
     unrecorded = note("", f"rule {message.act}", message.name, rulewriting.lets(folder, message.act, message.name))
     rulewriting.switch(folder, message.act, message.name)
     return unrecorded
+
+
+def proposed(config: Config, home: Home, wish: Wish) -> tuple[dict[str, Any], tuple[Rule, ...]]:
+    """The rule's table, and all rules as they would be with it; nothing is written. Raises DecisionError, RuleError."""
+    folder = config.paths.rules
+    made = wished(config, home, wish)
+    rules = rulewriting.would(folder, made)
+    before = {doubt.says for doubt in unfit(read(folder).rules, declared(home))}
+    new = next((doubt for doubt in unfit(rules, declared(home)) if doubt.says not in before), None)
+    if new is not None:
+        raise DecisionError(f"not done: {new.says}")
+    return made, rules
 
 
 def wished(config: Config, home: Home, wish: Wish) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from gateway.web.link import Asks, NoSteward, Refused
 from gateway.web.live import events
 from gateway.web.problems import answer
 from gateway.web.tokens import tokens
+from gateway.web.trying import PAGES as TRIALS
 from gateway.web.vendors import PAGES as VENDORS
 from gateway.web.visit import House
 
@@ -41,6 +42,7 @@ PAGES = {
     "/rules": ruling.rules,
     "/devices/{device}/fields": ruling.field,
     "/api": openapi.page,
+    **TRIALS,
     **VENDORS,
 }
 

@@ -13,6 +13,7 @@ from gateway.ipc.lan import FromLan
 from gateway.ipc.recording import FromRecord
 from gateway.ipc.rulebook import FromRulebook
 from gateway.ipc.steward import FromSteward, Refusal
+from gateway.ipc.trying import Trial
 
 ANSWER_SECONDS = 20.0
 MOST_WAITING = 128
@@ -83,7 +84,7 @@ class Link:
         async with self._connecting:
             if self._channel is None or not self._channel.open:
                 self._channel = await connect(
-                    self._path, Channel(FromSteward | FromRecord | FromRulebook | FromLan, self._receive, lost=self._lost)
+                    self._path, Channel(FromSteward | FromRecord | FromRulebook | FromLan | Trial, self._receive, lost=self._lost)
                 )
             return self._channel
 

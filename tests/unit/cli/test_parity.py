@@ -60,6 +60,8 @@ SHOWN = {
     "/rules": ("rules list",),
     "/api": ("tokens create",),  # what a token opens
     "/devices/{device}/fields": ("rules choices",),
+    "/devices/{device}/fields/try": ("rules try",),
+    "/rules/try": ("rules try",),
     "/vendors": ("vendors",),
     "/vendors/{key}": ("vendors",),
     "/vendors/{key}/preview": ("vendors",),

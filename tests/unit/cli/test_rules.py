@@ -225,6 +225,16 @@ def test_try_shows_what_would_have_changed_and_changes_nothing(home: Path, capsy
     assert said(capsys, "list") == []
 
 
+def test_try_without_a_rule_that_holds(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("rules", "withhold", "plug", "power-reading", "/payload/power", "--name", "no-power") == 0
+    capsys.readouterr()
+    (document,) = said(capsys, "try", "--without", "no-power")
+    changes = {change["place"]: (change["now"], change["examples"]) for change in document["changes"]}
+    assert changes["/payload/power"] == ("", [["", "61.4"]])
+    assert [row["name"] for row in said(capsys, "list")] == ["no-power"]
+    assert call("rules", "try", "--without", "nothing") == 2
+
+
 def test_try_with_rules_that_deny_do_not_fit_or_look_at_values(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(home, 20, b"3000")
     new = home / "new.toml"

@@ -54,6 +54,10 @@ def test_an_address_in_a_page_holds_ids_of_ours_alone() -> None:
         "line.place|urlencode",
         "message.type|urlencode",
         "said.device|urlencode",
+        "type|urlencode",
+        "pointer|urlencode",
+        "offer.how|urlencode",
+        "each.name|urlencode",
     }
     assert held - escaped == {
         "path",
@@ -63,6 +67,10 @@ def test_an_address_in_a_page_holds_ids_of_ours_alone() -> None:
         "exports.csv",  # made by urlencode, as the next two are
         "exports.jsonl",
         "older",
+        "back",  # of a device's id, and made by urlencode, as the next one is
+        "again",
+        "group.do",
+        "whom",
         "version",
         "device.id",
         "each.id",
