@@ -52,6 +52,8 @@ def _more(old: Device | None, new: Device | None, leaks: Leaks) -> bool:
     # what gives nothing by itself, and what was judged above; all the rest is as it was, or it gives
     same = {name: getattr(old, name) for name in ("kind", "name", "certificates", "bits_per_day", "slot_seconds", "waiting")}
     same |= {name: getattr(old, name) for name in ("manifest", "firmware", "claim") if not getattr(new, name)}
+    if not set(new.lan) - set(old.lan):  # machines at home that are shut out
+        same["lan"] = old.lan
     return msgspec.structs.replace(new, **same) != old
 
 

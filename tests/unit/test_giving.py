@@ -14,7 +14,7 @@ LEAKS = Leaks()
 VALID, OTHER = Certificate("01", 10), Certificate("02", 10)
 PLUG = Device(
     "plug", "Plug", Kind.LOCAL, "02:00:00:00:00:01", manifest="m", pseudonym="d-1", certificates=(VALID,), claim="c",
-    bits_per_day=1000, slot_seconds=5.0, firmware="sha-256:1",
+    bits_per_day=1000, slot_seconds=5.0, firmware="sha-256:1", lan=("02:00:5e:00:00:01", "02:00:5e:00:00:02"),
 )  # fmt: skip
 
 
@@ -34,6 +34,8 @@ def change(**fields: object) -> bool:
         {"bits_per_day": 0},
         {"slot_seconds": 6.0},
         {"waiting": Waiting("n", 1)},
+        {"lan": ("02:00:5e:00:00:01",)},
+        {"lan": ()},
         {"manifest": ""},
         {"firmware": ""},
         {"claim": ""},
@@ -61,6 +63,8 @@ def test_what_takes(fields: dict[str, object]) -> None:
         {"firmware": "sha-256:2"},
         {"claim": "d"},
         {"pseudonym": "d-2"},
+        {"lan": ("02:00:5e:00:00:01", "02:00:5e:00:00:02", "anyone")},
+        {"lan": ("02:00:5e:00:00:09",)},
         {"approval": Approval(signer=Signer("k", "CN=x"))},
         {"kind": Kind.QUARANTINED, "bits_per_day": 1001},
     ],

@@ -26,7 +26,7 @@ def deeds(home: Config) -> list[tuple[str, str]]:  # noqa: F811
 
 def test_a_token_is_told_once_listed_and_revoked(home: Config, process: Process, capsys: Capture) -> None:  # noqa: F811
     secret = call(home, capsys, "tokens", "create", "graphs", "--days", "7").strip()
-    (made,) = json.loads(call(home, capsys, "tokens", "create", "lamp script", "--may", "decide", "--days", "0", "--json"))
+    made = json.loads(call(home, capsys, "tokens", "create", "lamp script", "--may", "decide", "--days", "0", "--json"))
     assert (made["name"], made["may"], made["days"]) == ("lamp script", "decide", 0)
     kept = Tokens(Path(home.paths.state))
     assert [(each.name, each.may) for each in map(kept.find, (secret, made["token"])) if each] == [
@@ -39,7 +39,8 @@ def test_a_token_is_told_once_listed_and_revoked(home: Config, process: Process,
     first, second = json.loads(call(home, capsys, "tokens", "list", "--json"))
     assert (first["name"], first["may"], first["over"], first["used"]) == ("graphs", "read", False, "never")
     assert first["ends"] > first["made"] and second["ends"] == "never"
-    assert json.loads(call(home, capsys, "tokens", "revoke", "graphs", "--json")) == [{"name": "graphs", "revoked": True}]
+    done = json.loads(call(home, capsys, "tokens", "revoke", "graphs", "--json"))
+    assert (done["name"], done["revoked"], done["recorded"]) == ("graphs", True, True)
     assert kept.find(secret) is None and kept.find(made["token"])
     assert "no token of that name" in call(home, capsys, "tokens", "revoke", "graphs", code=2)
     assert deeds(home) == [
