@@ -68,7 +68,7 @@ def decide(token: str, *more: str, **decision: str) -> Answer:
 
 
 def create(name: str, may: str) -> str:
-    (made,) = json.loads(mudroom("tokens", "create", name, "--may", may, "--json"))
+    made = json.loads(mudroom("tokens", "create", name, "--may", may, "--json"))
     return str(made["token"])
 
 
