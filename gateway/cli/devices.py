@@ -11,12 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from gateway import decisions
+from gateway.announced import mud_urls
 from gateway.cli import manifests
 from gateway.cli.deciding import deciding, noted
 from gateway.cli.leaks import over_budget
 from gateway.cli.output import Json, aside, done, plain, show, when
 from gateway.cli.state import State
-from gateway.network.dhcp import mud_urls, write_hosts
+from gateway.network.dhcp import write_hosts
 from gateway.registry import Certificate, Change, Device, Home, Kind
 
 app = typer.Typer(help="List devices and decide about them.", invoke_without_command=True)

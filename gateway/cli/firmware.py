@@ -16,9 +16,10 @@ import msgspec
 import typer
 
 from gateway.cli.deciding import deciding
-from gateway.cli.manifests import DeviceId, FetchError, look
+from gateway.cli.manifests import DeviceId, look
 from gateway.cli.output import Json, done, plain, show, when
 from gateway.cli.state import State
+from gateway.fetching import FetchError
 from gateway.registry import Device, Home, RegistryError
 from gateway.standard.firmware import Firmware, size_words
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from gateway import announced, fetching
 from gateway.cli import drafting
-from gateway.cli.deciding import deciding
+from gateway.cli.deciding import deciding, loud
 from gateway.cli.output import Json, done, plain, show, when
 from gateway.cli.state import State
-from gateway.network.dhcp import mud_urls
-from gateway.registry import Device, Offer, RegistryError, Signer
+from gateway.ipc.messages import AskFetch, FetchAnswer
+from gateway.noting import commander
+from gateway.registry import Device, RegistryError, Signer
 from gateway.standard import changes, mud, wording
 from gateway.standard.changes import Difference
 from gateway.standard.draft import gaps
 from gateway.standard.manifest import EXTENSION, Direction, Manifest, ManifestError, parse_manifest
-
-if TYPE_CHECKING:
-    from gateway.ipc.messages import FetchAnswer
 
 app = typer.Typer(help="Read, compare, draft, sign and fetch manifests (MUD files).", no_args_is_help=True)
 app.command()(drafting.draft)
@@ -33,10 +30,6 @@ SignatureFile = Annotated[Path | None, typer.Option("--signature", help="Its det
 Pem = Annotated[Path, typer.Option(help="In PEM")]
 FOUND = 3
 NOTHING = "no difference that matters: both declare the same."
-
-
-class FetchError(OSError):
-    """The courier brought nothing. Says why."""
 
 
 # --- files in the owner's or vendor's hands -------------------------------------------------------------------------
@@ -138,21 +131,17 @@ def fetch(
     state: State = context.obj
     known = _device(state, device)
     address = url or _approved_url(state, known)
-    document = _look(state, device, address, "manifest", quiet=as_json)
-    found = mud.read_mud(document)
-    if EXTENSION not in found.extensions:
+    found = _look(state, device, address, signature_url or "", given=bool(url), quiet=as_json)
+    if found.manifest is None:
         words = f"{address} does not use the extension {EXTENSION}: {device} can only be local"
         facts = {"device": device, "state": "local-only", "url": address}
         done(as_json, words, "offer", **facts, changed=False, recorded=False, unrecorded="")
         if not as_json:
-            _wishes(found)
+            _wishes(found.mud)
         raise typer.Exit(FOUND)
-    manifest = parse_manifest(document)
-    if manifest.mud_url != address and not as_json:
-        _say(f"note: it calls itself {manifest.mud_url}")
-    where = signature_url or manifest.signature_url
-    signer = _verified(document, _look(state, device, where, "signature", quiet=as_json)) if where else None
-    _offer(state, device, document, signer, as_json)
+    if found.note and not as_json:
+        _say(f"note: {found.note}")
+    _offer(state, device, found.document, found.signer, as_json, mac=known.mac)
 
 
 @app.command()
@@ -232,7 +221,7 @@ def looks(
 
 def signer_of(document: bytes, signature: Path | None) -> Signer | None:
     """Who signed, by a file; None where none is given. Raises SignatureError, OSError."""
-    return None if signature is None else _verified(document, signature.read_bytes())
+    return None if signature is None else fetching.verified(document, signature.read_bytes())
 
 
 def differences(device: Device, old: Manifest | None, new: Manifest, signer: Signer | None) -> list[Difference]:
@@ -290,15 +279,8 @@ def describe(manifest: Manifest) -> None:
 
 def look(state: State, device: str, url: str, kind: str, seconds: float) -> FetchAnswer:
     """One thing from outside, by ledger and courier; ``seconds``: what the courier has for it. Raises FetchError, NoAnswer."""
-    from gateway.ipc.ask import ask
-    from gateway.ipc.messages import AskFetch, FetchAnswer
-    from gateway.reasons import Reason
-
-    if not mud.is_plain_url(url):
-        raise FetchError(f"{url}: https, a host name, no port, user, query or fragment: nothing else is fetched")
-    answer = ask(state.config.paths.socket("ledger"), AskFetch(1, device, url, kind), FetchAnswer, timeout=seconds + 15)
-    if answer.reason >= 0:
-        raise FetchError(f"{url}: {Reason.from_code(answer.reason).words}: {answer.detail}")
+    answer = _ask(state, fetching.question(device, url, kind), seconds)
+    fetching.brought(url, answer)
     return answer
 
 
@@ -327,12 +309,9 @@ def _wishes(found: mud.Mud) -> None:
         _say(f"  and {found.unread} entries of a form that is not known here")
 
 
-def _offer(state: State, device: str, document: bytes, signer: Signer | None, as_json: bool) -> None:
-    dmz = state.config.dmz
-    with deciding(state, device, "offer") as decision:
-        change = decision.change
-        outcome: Offer = change.offer(device, document, dmz.pool_ipv4, dmz.pool_ipv6, signer=signer, now=int(time.time()))
-        decision.detail = f"{sha256(document).hexdigest()} {outcome.state}"
+def _offer(state: State, device: str, document: bytes, signer: Signer | None, as_json: bool, *, mac: str = "") -> None:
+    outcome, decision = fetching.offered(state.config, state.registry, commander(), device, document, signer=signer, mac=mac)
+    loud(decision.unrecorded, device, "offer")
     if as_json:
         facts = {"device": device, "state": outcome.state, "url": outcome.manifest.mud_url, "signer": signed_by(signer)}
         done(as_json, "", "offer", **facts, differences=rows_of(outcome.differences), **decision.told)
@@ -355,18 +334,23 @@ def _offer(state: State, device: str, document: bytes, signer: Signer | None, as
             raise typer.Exit(FOUND)
 
 
-def _look(state: State, device: str, url: str, kind: str, *, quiet: bool) -> bytes:
-    """One file from outside. Raises FetchError, NoAnswer."""
-    if not quiet:
-        _say(f"fetching the {kind} from {url}")
-    return look(state, device, url, kind, state.config.courier.connect_seconds + state.config.courier.answer_seconds).body
+def _look(state: State, device: str, url: str, signature_url: str, *, given: bool, quiet: bool) -> fetching.Found:
+    """One look, on record as wanted before it leaves. Raises what ``fetching.steps`` raises, NotRecorded, NoAnswer."""
+    seconds = state.config.courier.connect_seconds + state.config.courier.answer_seconds
+    under_way = fetching.steps(device, url, signature_url)
+    step = fetching.advance(under_way)
+    fetching.noted(state.config, commander(), device, fetching.GIVEN if given else fetching.APPROVED)
+    while isinstance(step, AskFetch):
+        if not quiet:
+            _say(f"fetching the {step.kind} from {step.url}")
+        step = fetching.advance(under_way, _ask(state, step, seconds))
+    return step
 
 
-def _verified(document: bytes, signature: bytes) -> Signer:
-    from gateway.standard import cms
+def _ask(state: State, question: AskFetch, seconds: float) -> FetchAnswer:
+    from gateway.ipc.ask import ask
 
-    found = cms.verify(document, signature)
-    return Signer(found.key, found.subject)
+    return ask(state.config.paths.socket("ledger"), question, FetchAnswer, timeout=seconds + fetching.SPARE_SECONDS)
 
 
 def _device(state: State, device: str) -> Device:
@@ -377,12 +361,11 @@ def _device(state: State, device: str) -> Device:
 
 
 def _approved_url(state: State, device: Device) -> str:
-    manifest = state.registry.current().manifests.get(device.manifest)
-    if manifest is not None:
-        return manifest.mud_url
-    announced = mud_urls(state.config).get(device.mac)
+    found = announced.address(state.config, state.registry.current(), device)
+    if found is not None and not found.announced:
+        return found.url
     # the device chose it, character by character: the owner must have seen it before it leaves the home
-    hint = f"it announced {announced}; if you want that fetched, say --url with it" if announced else "give its --url"
+    hint = f"it announced {found.url}; if you want that fetched, say --url with it" if found else "give its --url"
     raise RegistryError(f"{device.id} has no approved manifest: {hint}")
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import typer
 
+from gateway.announced import mud_urls
 from gateway.cli.output import Json, show, when
 from gateway.cli.state import State
 from gateway.cli.traffic import opened
 from gateway.ledger.tried import tried
-from gateway.network.dhcp import mud_urls
 from gateway.registry import MAC
 
 

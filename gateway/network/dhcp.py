@@ -12,34 +12,13 @@ from pathlib import Path
 
 from gateway import service
 from gateway.config import Config
-from gateway.leases import start_of
 
 RECORDER = Path(__file__).with_name("record-mud-url")
-MUD_URL_MOST = 255  # bytes: a DHCPv4 option's length is one byte (RFC 2132 section 2; RFC 8520 section 10)
 ROUTER_ADVERTISEMENT_SECONDS = 60
 ROUTER_LIFETIME_SECONDS = 1800
 ADMITTED = "admitted"  # dnsmasq's tag
 STRANGERS_SHARE = 4  # one lease in so many is for devices that nobody admitted yet
 STRANGERS_LEASE_SECONDS = 120  # dnsmasq's shortest
-
-
-def mud_folder(config: Config) -> Path:
-    """Where the MUD URLs that devices showed are kept: one file for each hardware address, named like it."""
-    return config.paths.leases.parent / "mud"
-
-
-def mud_urls(config: Config) -> dict[str, str]:
-    """The MUD URLs that devices showed, by hardware address. Nobody has fetched them; a device may have lied."""
-    folder = mud_folder(config)
-    if not folder.is_dir():
-        return {}
-    found = {}
-    for entry in sorted(folder.iterdir()):
-        if len(entry.name) == 17:
-            url = start_of(entry, MUD_URL_MOST + 1).decode("ascii", errors="replace").strip()
-            if url.startswith("https://") and url.isprintable():
-                found[entry.name.lower()] = url
-    return found
 
 
 def hosts_folder(config: Config) -> Path:
@@ -74,7 +53,7 @@ def render(config: Config) -> str:
     """dnsmasq.conf(5) for the DMZ; run as mudroom-dhcp with CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE.
 
     Never start it as root: it would become mudroom-dhcp too, but run its script as root.
-    The environment variable MUDROOM_MUD names the folder of MUD URLs (``mud_folder``) to the recorder.
+    The environment variable MUDROOM_MUD names the folder of MUD URLs (``gateway.announced``) to the recorder.
     """
     dmz = config.dmz
     network, router = dmz.ipv4.network, dmz.ipv4.ip

@@ -10,8 +10,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from gateway.announced import MUD_URL_MOST, mud_folder, mud_urls
 from gateway.config import Config, Paths
-from gateway.network.dhcp import MUD_URL_MOST, RECORDER, mud_folder, mud_urls
+from gateway.network.dhcp import RECORDER
 
 WORDS = (
     b"add\n", b"old\n", b"del\n", b"02:00:00:00:00:01\n", b"https://a.example/mud.json", b"https://", b"$(id)", b"`id`", b"../",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import announced
 from gateway.config import Config, Dmz, Paths
 from gateway.network import dhcp
 
@@ -68,13 +69,13 @@ def test_the_list_can_be_read_by_dnsmasq_whoever_made_it(config: Config) -> None
 
 
 def test_only_regular_files_hold_mud_urls(config: Config, tmp_path: Path) -> None:
-    folder = dhcp.mud_folder(config)
+    folder = announced.mud_folder(config)
     folder.mkdir()
     secret = tmp_path / "secret"
     secret.write_text("https://not.for.you/")
     (folder / "02:00:00:00:00:02").symlink_to(secret)
     os.mkfifo(folder / "02:00:00:00:00:03")
-    assert dhcp.mud_urls(config) == {}
+    assert announced.mud_urls(config) == {}
 
 
 def record(folder: Path, action: str, mac: str, url: bytes | None) -> None:
@@ -93,14 +94,14 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.mark.parametrize("url", [b"https://acme.example/mud.json", b"https://a/" + b"x" * 245])
 def test_a_mud_url_is_written_down_and_goes_with_its_lease(config: Config, url: bytes) -> None:
-    folder = dhcp.mud_folder(config)
-    assert dhcp.mud_urls(config) == {}
+    folder = announced.mud_folder(config)
+    assert announced.mud_urls(config) == {}
     record(folder, "add", MAC, url)
-    assert dhcp.mud_urls(config) == {MAC: url.decode()}
+    assert announced.mud_urls(config) == {MAC: url.decode()}
     record(folder, "old", MAC, None)  # a renewal that does not repeat it
-    assert dhcp.mud_urls(config) == {MAC: url.decode()}
+    assert announced.mud_urls(config) == {MAC: url.decode()}
     record(folder, "del", MAC, None)
-    assert dhcp.mud_urls(config) == {}
+    assert announced.mud_urls(config) == {}
 
 
 @pytest.mark.parametrize(
@@ -120,15 +121,15 @@ def test_a_mud_url_is_written_down_and_goes_with_its_lease(config: Config, url: 
     ],
 )
 def test_anything_else_is_not(config: Config, tmp_path: Path, what: str, mac: str, url: bytes) -> None:
-    folder = dhcp.mud_folder(config)
+    folder = announced.mud_folder(config)
     record(folder, "add", mac, url)
-    assert dhcp.mud_urls(config) == {}, what
+    assert announced.mud_urls(config) == {}, what
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
 
 
 def test_a_url_that_looks_like_a_command_is_only_text(config: Config, tmp_path: Path) -> None:
-    folder = dhcp.mud_folder(config)
+    folder = announced.mud_folder(config)
     url = f"https://x/$(touch${{IFS}}{tmp_path}/owned)`id`;%n"
     record(folder, "add", MAC, url.encode())
-    assert dhcp.mud_urls(config) == {MAC: url}
+    assert announced.mud_urls(config) == {MAC: url}
     assert not (tmp_path / "owned").exists()
