@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from gateway.ipc.channel import Channel, keep_connected
+from gateway.ipc.ask import NoAnswer
+from gateway.ipc.channel import Channel, connect, keep_connected
 
 ANSWER_SECONDS = 10.0
 
@@ -72,3 +73,29 @@ class Asker:
         future = self._asked.get(message.ref)
         if future is not None and not future.done():
             future.set_result(message)
+
+
+async def once[T: msgspec.Struct](path: Path, question: msgspec.Struct, answer: type[T], seconds: float) -> T:
+    """As ``gateway.ipc.ask.ask``, in a loop: on a link of its own, which ends with the answer or the task. Raises NoAnswer."""
+    answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def receive(_link: Channel, message: T) -> None:
+        if not answered.done():
+            answered.set_result(message)
+
+    def lost(_link: Channel) -> None:
+        if not answered.done():
+            answered.set_exception(NoAnswer(f"{path}: the service ended the conversation; its log says why"))
+
+    try:
+        async with asyncio.timeout(seconds):
+            link = await connect(path, Channel(answer, receive, lost))
+            try:
+                link.send(question)
+                return await answered
+            finally:
+                link.close()
+    except NoAnswer:
+        raise
+    except (OSError, TimeoutError) as error:
+        raise NoAnswer(f"{path}: no answer ({error}); is the service running? `mudroom status` tells") from error

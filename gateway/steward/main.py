@@ -24,6 +24,7 @@ from gateway.ipc import channel as ipc
 from gateway.ipc.channel import Channel
 from gateway.ipc.inherited import given
 from gateway.ipc.lan import AskLan, DecideLan, ToLan
+from gateway.ipc.looking import AskLooks, StartLook, ToLooking
 from gateway.ipc.noticing import AskNotices, SeeNotices
 from gateway.ipc.pairing import AskPairings, StartPairing, StopPairing
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, MakeToken, RevokeToken
@@ -59,6 +60,7 @@ from gateway.standard.manifest import ManifestError
 from gateway.steward import archive, figures, lan, rulebook
 from gateway.steward.erasing import Eraser
 from gateway.steward.guesses import Guesses
+from gateway.steward.looking import Looking
 from gateway.steward.noticing import Noticing
 from gateway.steward.pairing import Enrolling
 from gateway.steward.passwords import PasswordError, Passwords, check
@@ -100,6 +102,7 @@ class Steward:
         self.guesses = Guesses(clock)
         self.programs = Programs(config, clock)
         self.enrolling = Enrolling(config, self._registry, self._list_certificate, clock)
+        self.looking = Looking(config, self._registry, self._deciding, clock)
         self.noticing = Noticing(config, self._registry, self._book, clock)
         self.peers = Peers()
         self._telling = asyncio.Lock()  # one long answer at a time: see Peers.room
@@ -107,18 +110,19 @@ class Steward:
 
     def channel(self) -> Channel:
         """For one more peer."""
-        return Peer(ToSteward | ToRecord | ToRulebook | ToLan | AskTrial, self._receive, self.peers)
+        return Peer(ToSteward | ToRecord | ToRulebook | ToLan | AskTrial | ToLooking, self._receive, self.peers)
 
     @property
     def idle(self) -> bool:
         """Whether ending now would lose nothing: no session, no question, nobody who still waits for a guess."""
-        if self._tasks or self.enrolling.waiting or len(self.sessions):
+        if self._tasks or self.enrolling.waiting or self.looking.under_way or len(self.sessions):
             return False
         return self.guesses.quiet and self.programs.guesses.quiet and self._clock() - self.used > IDLE_SECONDS
 
     async def close(self) -> None:
         """End what is under way."""
         await self.enrolling.close()
+        await self.looking.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -191,6 +195,8 @@ class Steward:
                 return await self.enrolling.answer(message, role)
             case SeeNotices():
                 return await self.noticing.see(message, role)
+            case StartLook() | AskLooks():
+                return await self.looking.answer(message, role, f"token {program.name}" if program else role)
         async with self._telling:  # until it is queued: nothing is awaited between here and there
             await self.peers.room()
             return await asyncio.get_running_loop().run_in_executor(self._reading, self._told, message)
@@ -203,7 +209,7 @@ class Steward:
         ref = message.ref
         match message:
             case AskNews():
-                return News(ref, f"{self._book.version()}-{self.enrolling.version}")
+                return News(ref, f"{self._book.version()}-{self.enrolling.version}-{self.looking.version}")
             case AskMessages():
                 look = self._book.refusals if message.refused else self._book.messages
                 return Messages(ref, look(message.device, message.limit))

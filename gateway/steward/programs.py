@@ -13,6 +13,7 @@ from time import monotonic
 
 from gateway.config import Config
 from gateway.deeds import noted
+from gateway.ipc.looking import AskLooks, StartLook
 from gateway.ipc.noticing import AskNotices
 from gateway.ipc.pairing import AskPairings
 from gateway.ipc.programs import AskFigures, AskTokens, Bearer, Borne, Made, MakeToken, RevokeToken, TokenList, TokenRow
@@ -25,13 +26,13 @@ from gateway.steward.tokens import ROLES, Kept, TokenError, Tokens, is_token
 log = logging.getLogger(__name__)
 
 # What a token may ask and decide. All else needs a session: who finds a token in a script shall not take over the house.
-ASKS = AskNews | AskMessages | AskMessage | AskCounts | AskFigures | AskScores | AskNotices | AskPairings
+ASKS = AskNews | AskMessages | AskMessage | AskCounts | AskFigures | AskScores | AskNotices | AskPairings | AskLooks
 DECIDES = frozenset({"kind", "approve", "decline", "admit", "forget", "budget", "pace"})
 
 
 def open_to_programs(message: object) -> bool:
     """Whether a program's token is enough to ask or decide this; its role counts besides."""
-    return isinstance(message, ASKS) or (isinstance(message, Decide) and message.what in DECIDES)
+    return isinstance(message, ASKS | StartLook) or (isinstance(message, Decide) and message.what in DECIDES)
 
 
 class Programs:

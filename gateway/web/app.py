@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.config import Config
 from gateway.registry import RegistryError, RegistryFile
-from gateway.web import lanaccess, noticing, openapi, pages, pairing, record, ruling
+from gateway.web import lanaccess, looking, noticing, openapi, pages, pairing, record, ruling
 from gateway.web.calls import CALLS
 from gateway.web.deciding import decide
 from gateway.web.entrance import entrance
@@ -58,6 +58,7 @@ def build(config: Config, link: Asks) -> ASGIApp:
         Route("/rules/decide", ruling.decide(house), methods=["POST"]),
         Route("/decide", decide(house), methods=["POST"]),
         Route("/devices/{device}/lan", pages.for_people(house, lanaccess.decide), methods=["POST"]),
+        Route("/devices/{device}/look", pages.for_people(house, looking.start), methods=["POST"]),
         Route("/tokens", tokens(house), methods=["POST"]),
         Route(openapi.PATH, openapi.told),
         Route("/pair", pairing.pair(house), methods=["POST"]),

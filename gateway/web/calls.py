@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.web import api, enrolling, matters, shapes, vendors
+from gateway.web import api, enrolling, looking, matters, shapes, vendors
 from gateway.web.api import for_programs
 from gateway.web.decisions import Decision, decisions
 from gateway.web.metrics import MEDIA_TYPE, metrics
@@ -69,9 +69,11 @@ CALLS = (
     Call("/api/newcomers", _read(api.newcomers), "Manifests and devices that wait for the owner.", {200: shapes.Newcomers}),
     Call("/api/notices", _read(matters.told), "The few things that matter.", {200: shapes.Notices}),
     Call("/api/pairings", _read(enrolling.told), "Who is waited for by its label's code.", {200: shapes.Pairings}),
+    Call("/api/looks", _read(looking.told), "Where manifests can be looked for, and what came of it.", {200: shapes.Looks}),
     Call("/api/vendors", _read(vendors.scored), "Each vendor's score.", {200: shapes.Vendors}),
     Call(
-        "/api/decisions", decisions, "Decide about a device. 204: on record, and done; 200: done, and not on record.",
+        "/api/decisions", decisions,
+        "Decide about a device. 204: on record, and done (a look for a manifest: begun); 200: done, and not on record.",
         {204: None, 200: shapes.Unrecorded}, method="POST", takes=Decision, faults=DECIDING,
     ),
     Call(

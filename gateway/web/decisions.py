@@ -13,18 +13,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.ipc.looking import StartLook
 from gateway.ipc.steward import Decide, Done
 from gateway.web.link import Refused
 from gateway.web.pages import Handler
-from gateway.web.visit import CHALLENGE, House, visit
+from gateway.web.visit import CHALLENGE, House, Visit, visit
 
 MOST_BODY = 8_192
 
 
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to decide of a device: ``value`` and ``name`` as the pages' forms send them."""
+    """What to decide of a device: ``value`` and ``name`` as the pages' forms send them. ``fetch``: look for its manifest at
+    ``value``, which must be the ``url`` that /api/looks has for it now."""
 
-    what: Literal["kind", "approve", "decline", "admit", "forget", "budget", "pace"]
+    what: Literal["kind", "approve", "decline", "admit", "forget", "budget", "pace", "fetch"]
     device: Annotated[str, Meta(min_length=1, max_length=64)]
     value: Annotated[str, Meta(max_length=512)] = ""
     name: Annotated[str, Meta(max_length=512)] = ""
@@ -44,8 +46,7 @@ def decisions(house: House) -> Handler:
             raise HTTPException(403, "This token may read and not decide; only the owner decides.")
         said = await _body(request)
         try:
-            question = Decide(0, seen.token, seen.address, said.what, said.device, said.value, said.name)
-            done = await house.link.ask(question, Done)
+            done = await house.link.ask(_question(seen, said), Done)
         except Refused as refused:
             if refused.why == "session":
                 raise HTTPException(401, "The token or the session is over.", {"www-authenticate": CHALLENGE}) from None
@@ -57,6 +58,12 @@ def decisions(house: House) -> Handler:
         return Response(status_code=204)
 
     return handle
+
+
+def _question(seen: Visit, said: Decision) -> Decide | StartLook:
+    if said.what == "fetch":
+        return StartLook(0, seen.token, seen.address, said.device, said.value)
+    return Decide(0, seen.token, seen.address, said.what, said.device, said.value, said.name)
 
 
 async def _body(request: Request) -> Decision:

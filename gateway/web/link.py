@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.ipc.channel import Channel, connect
 from gateway.ipc.lan import FromLan
+from gateway.ipc.looking import Looks
 from gateway.ipc.recording import FromRecord
 from gateway.ipc.rulebook import FromRulebook
 from gateway.ipc.steward import FromSteward, Refusal
@@ -83,9 +84,8 @@ class Link:
     async def _open(self) -> Channel:
         async with self._connecting:
             if self._channel is None or not self._channel.open:
-                self._channel = await connect(
-                    self._path, Channel(FromSteward | FromRecord | FromRulebook | FromLan | Trial, self._receive, lost=self._lost)
-                )
+                told = FromSteward | FromRecord | FromRulebook | FromLan | Trial | Looks
+                self._channel = await connect(self._path, Channel(told, self._receive, lost=self._lost))
             return self._channel
 
     def _lost(self, channel: Channel) -> None:

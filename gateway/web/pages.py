@@ -79,6 +79,7 @@ async def device(seen: Visit) -> Response:
     refused = await ask(AskMessages(0, token, known.id, SHOWN, True), Messages)
     found = await counts(seen, known.id)
     shown = facts.about(seen.house.config, seen.home, known)
+    from gateway.web import looking
     from gateway.web.lanaccess import reached
 
     manifest = seen.home.manifests.get(known.manifest)
@@ -92,6 +93,7 @@ async def device(seen: Visit) -> Response:
         declared=facts.declared(manifest) | {"device": known.id} if manifest else None,
         chart=charts.said(found.spent),
         reached=await reached(seen, known.id),
+        **await looking.about(seen, known.id),
     )  # fmt: skip
 
 
@@ -125,10 +127,12 @@ async def leaks(seen: Visit) -> Response:
 
 async def newcomers(seen: Visit) -> Response:
     """Who and what waits for the owner."""
+    from gateway.web import looking
+
     found = await counts(seen)
     return html(
         "newcomers.html", seen, here="newcomers", manifests=facts.waiting(seen.house.config, seen.home),
-        strangers=facts.strangers(seen.home, found), **await enrolling.shown(seen),
+        strangers=facts.strangers(seen.home, found), **await enrolling.shown(seen), **await looking.newcomers(seen),
     )  # fmt: skip
 
 

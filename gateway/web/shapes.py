@@ -249,6 +249,33 @@ class Stranger(TypedDict):
     tried: list[Attempt]
 
 
+class Look(TypedDict):
+    """Where a device's manifest would be looked for, and what came of the last look of these pages.
+
+    ``announced``: the device chose ``url``; ``foreign``: letters of another alphabet in ``host``; ``unfit``: why nothing is
+    fetched there, or empty. ``state``: empty, looking, failed, waits, applied, same, local-only; ``looked``: at the approved one.
+    """
+
+    id: str
+    name: str
+    url: str
+    host: str
+    announced: bool
+    foreign: bool
+    unfit: str
+    state: str
+    at: int
+    words: str
+    note: str
+    looked: int
+
+
+class Looks(TypedDict):
+    """GET /api/looks."""
+
+    looks: list[Look]
+
+
 class Newcomers(TypedDict):
     """Who and what waits for the owner."""
 

@@ -14,6 +14,7 @@ from gateway.ipc.rulebook import DecideRule, Wish
 from gateway.ipc.steward import Decide
 from gateway.web.app import PAGES
 from gateway.web.calls import CALLS
+from gateway.web.decisions import Decision
 
 DECISIONS = {
     "kind": "devices kind",
@@ -32,6 +33,7 @@ RULES = {  # "add" has a command for each thing that a rule may do
     "on": ("rules on",),
     "add": ("rules withhold", "rules coarsen", "rules replace", "rules allow"),
 }
+LOOKS = {"fetch": "manifest fetch"}  # of POST /api/decisions, beside those of a Decide
 LAN = ("devices lan", "devices allow", "devices deny")
 RECORD = ("messages", "ledger export", "ledger verify", "ledger erase")
 PROGRAMS_TOKENS = ("tokens create", "tokens list", "tokens revoke")
@@ -45,6 +47,7 @@ FACTS = {
     "/api/newcomers": ("manifest waiting", "devices strangers"),
     "/api/notices": ("notices",),
     "/api/pairings": ("devices",),
+    "/api/looks": ("devices", "manifest looks", "manifest waiting"),
     "/api/vendors": ("vendors",),
 }
 SHOWN = {
@@ -93,6 +96,12 @@ def tells_programs(name: str) -> bool:
 def test_each_decision_has_a_command() -> None:
     assert set(DECISIONS) == set(get_args(get_type_hints(Decide)["what"]))
     assert set(DECISIONS.values()) <= set(ALL)
+
+
+def test_each_decision_of_programs_is_one_of_the_pages_and_has_a_command() -> None:
+    programs = set(get_args(get_type_hints(Decision)["what"]))
+    assert programs == set(DECISIONS) - {"household", "password"} | set(LOOKS)
+    assert set(LOOKS.values()) <= set(ALL)
 
 
 def test_each_decision_about_rules_the_record_and_programs_has_a_command() -> None:
