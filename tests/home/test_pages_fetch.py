@@ -124,6 +124,11 @@ def test_an_announced_manifest_is_looked_for_approved_and_looked_for_again(
     (waiting,) = [row for row in json.loads(mudroom("manifest", "waiting", "--json")) if row["device"] == NAME]
     assert [each["waits"] for each in waiting["differences"]].count(True) >= 1
 
+    # the command does the same, on record in the same way
+    mudroom("manifest", "fetch", NAME, check=False)
+    by = [row["by"] for row in json.loads(mudroom("deeds", "--device", NAME, "--json")) if row["what"] == "look"]
+    assert [each.startswith(who) for each, who in zip(by, ("command of ", "owner at ", "owner at "), strict=True)] == [True] * 3
+
 
 def test_without_a_script_what_failed_is_said(here: Here, browser: Browser, page: Page, announce: Callable[[str], None]) -> None:
     announce(f"https://{HOST}/mud/nothing-{NAME}.json")

@@ -34,7 +34,7 @@ from gateway.ipc.steward import (
 )
 from gateway.ledger.reader import Reader
 from gateway.registry import Device, Kind, Registry, RegistryFile
-from gateway.steward import main, peer
+from gateway.steward import looking, main, peer
 from gateway.steward.guesses import EACH_AT_ONCE
 from gateway.steward.main import Steward
 from gateway.steward.pairing import One
@@ -407,6 +407,10 @@ def test_it_rests_only_when_nobody_is_logged_in_and_nobody_waits(tmp_path: Path)
         steward.enrolling._each["plug"] = One("plug", "02:00:00:00:00:01", "owner", 0.0)
         assert not steward.idle, "a code would be forgotten"
         steward.enrolling._each["plug"].end("enrolled", "", clock.now)
+        assert steward.idle
+        look = steward.looking._each["plug"] = looking.One("plug", "02:00:00:00:00:01", "https://a.example/m", "owner", 0)
+        assert not steward.idle, "what a vendor is about to answer would be lost"
+        look.state = "failed"
         assert steward.idle
 
     asyncio.run(work())
