@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from gateway import announced, fetching
@@ -75,16 +75,18 @@ class Looking:
         """Whether ending now would lose what a vendor is about to answer."""
         return any(one.state == "looking" for one in self._each.values())
 
-    async def answer(self, message: ToLooking, role: str, who: str) -> Done | Looks | Refusal:
-        """What a question of the pages gets. ``who``: as it stands on record, without the address."""
+    async def answer(self, message: ToLooking, role: str, program: str = "") -> Done | Looks | Refusal:
+        """What a question of the pages gets. ``program``: by whose token it comes; empty: by a session."""
         if isinstance(message, AskLooks):
             self._tidy()
-            return await asyncio.to_thread(self._told, message, self._registry.current(), dict(self._each))
+            # both of one moment: a look that has ended meanwhile has changed the registry, too
+            each = {name: replace(one) for name, one in self._each.items()}
+            return await asyncio.to_thread(self._told, message, self._registry.current(), each)
         if role != "owner":
             return Refusal(message.ref, "role")
         try:
             async with self._starting:  # two clicks at once are one look
-                await self._start(message, f"{who} at {message.address}")
+                await self._start(message, role, program)
         except (DecisionError, RegistryError, OSError) as error:  # FetchError, NotRecorded
             log.warning("a look for %s was not begun: %s", message.device, plain(error))
             return Done(message.ref, str(error)[:512])
@@ -99,7 +101,7 @@ class Looking:
 
     # --- within ---
 
-    async def _start(self, message: StartLook, by: str) -> None:
+    async def _start(self, message: StartLook, role: str, program: str) -> None:
         home = self._registry.current()
         device = home.by_id.get(message.device)
         if device is None:
@@ -109,7 +111,12 @@ class Looking:
         where = announced.address(self._config, home, device)
         if where is None or where.url != message.url:
             raise DecisionError(f"{device.id} does not name this address any more; look at the one that it names now")
+        if where.announced and program:  # what no person has seen would be a way out for whatever a device puts into it
+            raise DecisionError(
+                f"{device.id} chose this address: only the owner looks there, on the pages or by the command"
+            )
         self._free(device.id)
+        by = f"{f'token {program}' if program else role} at {message.address}"
         words = fetching.ANNOUNCED if where.announced else fetching.APPROVED
         await asyncio.to_thread(fetching.noted, self._config, by, device.id, words)
         one = self._each[device.id] = One(device.id, device.mac, message.url, by, time.time_ns())

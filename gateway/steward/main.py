@@ -196,7 +196,7 @@ class Steward:
             case SeeNotices():
                 return await self.noticing.see(message, role)
             case StartLook() | AskLooks():
-                return await self.looking.answer(message, role, f"token {program.name}" if program else role)
+                return await self.looking.answer(message, role, program.name if program else "")
         async with self._telling:  # until it is queued: nothing is awaited between here and there
             await self.peers.room()
             return await asyncio.get_running_loop().run_in_executor(self._reading, self._told, message)

@@ -24,7 +24,7 @@ MOST_BODY = 8_192
 
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to decide of a device: ``value`` and ``name`` as the pages' forms send them. ``fetch``: look for its manifest at
-    ``value``, which must be the ``url`` that /api/looks has for it now."""
+    ``value``, which must be the ``url`` that /api/looks has for it now; one that the device announced is for the owner alone."""
 
     what: Literal["kind", "approve", "decline", "admit", "forget", "budget", "pace", "fetch"]
     device: Annotated[str, Meta(min_length=1, max_length=64)]

@@ -12,9 +12,9 @@ from tests.unit.cli.test_manifests import Call, call  # noqa: F401 # a fixture
 
 
 def test_a_manifest_is_fetched_as_it_is_from_the_pages_and_on_record_as_wanted(
-    home: Path,
-    call: Call,
-    ledger: list[Any],
+    home: Path,  # noqa: F811
+    call: Call,  # noqa: F811
+    ledger: list[Any],  # noqa: F811
     document: Path,  # noqa: F811
 ) -> None:
     ledger.append(FetchAnswer(1, 200, -1, "", document.read_bytes()))

@@ -6,6 +6,7 @@ import asyncio
 import html
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from gateway import fetching
 from gateway.announced import mud_folder
 from gateway.ipc.looking import AskLooks, Looks, StartLook
-from gateway.ipc.messages import Fetch, Fetched
+from gateway.ipc.messages import Fetch, Fetched, Poll
 from gateway.ipc.steward import Done
 from gateway.ledger.reader import Reader
 from gateway.noting import NotRecorded
@@ -57,8 +58,27 @@ def manifest(maximum: float = 3680, **head: str) -> bytes:
     return json.dumps(document).encode()
 
 
-async def courier(house: House) -> Peer:
-    return await connect(house.config.paths.socket("ledger"), "courier")
+@dataclass
+class Vendor:
+    """What the courier is asked, without the inboxes' own schedule, which asks when a minute begins."""
+
+    peer: Peer
+
+    async def get(self) -> Fetch:
+        while not isinstance(asked := await self.peer.get(), Fetch):
+            assert isinstance(asked, Poll)
+        return asked
+
+    def unasked(self) -> bool:
+        there = [self.peer.inbox.get_nowait() for _ in range(self.peer.inbox.qsize())]
+        return all(isinstance(each, Poll) for each in there)
+
+    def send(self, fetched: Fetched) -> None:
+        self.peer.send(fetched)
+
+
+async def courier(house: House) -> Vendor:
+    return Vendor(await connect(house.config.paths.socket("ledger"), "courier"))
 
 
 async def look(browser: Browser, device: str = "lamp", url: str = URL, **more: str) -> Got:
@@ -93,7 +113,7 @@ def test_an_announced_manifest_is_looked_for_at_a_click_and_then_waits(tmp_path:
             assert "Look for its manifest at <bdi>things.lamp.example</bdi>" in page.text
             assert "The device chose this address, to the last character" in page.text and "<b>Lamp" not in page.text
             assert not re.search(r'(href|src|action|hx-get)="https?:', page.text), "never a link"
-        assert vendor.inbox.empty(), "to show it asks nobody"
+        assert vendor.unasked(), "to show it asks nobody"
 
         assert (await look(owner, back="newcomers")).where == "/newcomers#looks"
         fetch = await vendor.get()
@@ -104,7 +124,7 @@ def test_an_announced_manifest_is_looked_for_at_a_click_and_then_waits(tmp_path:
         assert "Looking for it" in (await owner.get("/newcomers")).text
 
         vendor.send(Fetched(fetch.id, 200, -1, "", manifest(mud_url=URL)))
-        assert (await ended(owner))["state"] == "waits"
+        assert [(row := await ended(owner))["state"]] == ["waits"], row
         page = await owner.get("/devices/lamp")
         assert "A look found one" in page.text and 'href="/newcomers#waits-lamp"' in page.text
         page = await owner.get("/newcomers")
@@ -141,7 +161,8 @@ def test_a_newer_one_waits_with_its_difference_or_is_in_force(tmp_path: Path) ->
             vendor.send(Fetched((await vendor.get()).id, 200, -1, "", document))
             if state != "local-only":
                 vendor.send(Fetched((await vendor.get()).id, 200, -1, "", cms.sign(document, *papers)))
-            assert (await ended(owner, "plug"))["state"] == state
+            row = await ended(owner, "plug")
+            assert row["state"] == state, row
             page = await owner.get("/devices/plug")
             assert words in page.text and "Look for its manifest at <bdi>acme.example</bdi>" in page.text
         assert deeds(house)[0][1:] == ("look", "owner at 127.0.0.1", fetching.APPROVED)
@@ -157,12 +178,12 @@ def test_the_signature_is_looked_for_where_the_manifest_says(tmp_path: Path) -> 
         document = manifest(mud_url=URL, mud_signature=f"{URL}.p7s")
         signature = cms.sign(document, *await asyncio.to_thread(signer, tmp_path, "p256"))
         for body, state in ((signature[:-1], "failed"), (signature, "waits")):
-            await look(owner)
+            assert (got := await look(owner)).status == 303, got.text
             vendor.send(Fetched((await vendor.get()).id, 200, -1, "", document))
             fetch = await vendor.get()
             assert (fetch.url, fetch.kind) == (f"{URL}.p7s", "signature")
             vendor.send(Fetched(fetch.id, 200, -1, "", body))
-            assert (await ended(owner))["state"] == state
+            assert [(row := await ended(owner))["state"]] == [state], row
         assert "MUD signer p256" in (await owner.get("/newcomers")).text
         assert sum(row[1] == "look" for row in deeds(house)) == 2
 
@@ -187,7 +208,7 @@ def test_what_failed_is_said_in_words(tmp_path: Path, came: Fetched, words: str)
     async def work(house: House) -> None:
         owner, vendor = await house.begin(), await courier(house)
         lamp(house)
-        await look(owner)
+        assert (got := await look(owner)).status == 303, got.text
         vendor.send(msgspec.structs.replace(came, id=(await vendor.get()).id))
         row = await ended(owner)
         assert row["state"] == "failed" and len(row["words"]) <= 700
@@ -196,7 +217,7 @@ def test_what_failed_is_said_in_words(tmp_path: Path, came: Fetched, words: str)
         assert "<script>x" not in page.text and RLO not in page.text
         assert "Look for its manifest at" in page.text, "one may look again"
         assert house.registry.current().by_id["lamp"].waiting is None
-        assert vendor.inbox.empty()
+        assert vendor.unasked()
 
     run(tmp_path, work)
 
@@ -205,7 +226,7 @@ def test_without_a_courier_nothing_is_found_and_that_is_said(tmp_path: Path) -> 
     async def work(house: House) -> None:
         owner = await house.begin()
         lamp(house)
-        await look(owner)
+        assert (got := await look(owner)).status == 303, got.text
         assert "the courier is not running" in (await ended(owner))["words"]
 
     run(tmp_path, work)
@@ -225,7 +246,7 @@ def test_what_is_not_fetched_has_no_button_and_is_refused_in_the_commands_words(
             assert "is fetched" in page.text and "Look for its manifest at" not in page.text
         got = await look(owner, url=url)
         assert got.status == 409 and fetching.unfit(url).rpartition(": ")[2] in got.text
-        assert not any(row[1] == "look" for row in deeds(house)) and vendor.inbox.empty()
+        assert not any(row[1] == "look" for row in deeds(house)) and vendor.unasked()
 
     run(tmp_path, work)
 
@@ -257,7 +278,7 @@ def test_another_address_than_the_owner_saw_is_not_asked(tmp_path: Path) -> None
         mud_folder(house.config).joinpath(MAC).unlink()
         assert (await look(owner, url="https://evil.example/who-you-are")).status == 409
         assert "It announced no address" in (await owner.get("/devices/lamp")).text
-        assert not any(row[1] == "look" for row in deeds(house)) and vendor.inbox.empty()
+        assert not any(row[1] == "look" for row in deeds(house)) and vendor.unasked()
 
     run(tmp_path, work)
 
@@ -278,7 +299,7 @@ def test_one_at_a_time_for_a_device_and_few_together(tmp_path: Path) -> None:
             assert (await look(owner, name)).status == 303
         assert BUSY in (await look(owner, names[-1])).text
         fetches = [await vendor.get() for _ in range(MOST_AT_ONCE)]
-        assert vendor.inbox.empty()
+        assert vendor.unasked()
         vendor.send(Fetched(fetches[0].id, 404, Reason.VENDOR_ANSWER.code, "no", b""))
         await ended(owner, names[0])
         assert (await look(owner, names[-1])).status == 303
@@ -290,7 +311,7 @@ def test_a_page_is_answered_while_a_vendor_takes_his_time(tmp_path: Path) -> Non
     async def work(house: House) -> None:
         owner, vendor = await house.begin(), await courier(house)
         lamp(house)
-        await look(owner)
+        assert (got := await look(owner)).status == 303, got.text
         await vendor.get()
         assert (await owner.get("/")).status == 200
         assert (await owner.decide("kind", device="plug", value="local")).status == 303
@@ -303,7 +324,7 @@ def test_what_comes_for_a_device_that_was_forgotten_is_not_kept(tmp_path: Path) 
     async def work(house: House) -> None:
         owner, vendor = await house.begin(), await courier(house)
         lamp(house)
-        await look(owner)
+        assert (got := await look(owner)).status == 303, got.text
         fetch = await vendor.get()
         with house.registry.change() as change:
             change.forget("lamp")
@@ -330,7 +351,7 @@ def test_what_cannot_be_recorded_does_not_leave(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(fetching, "on_record", refused)
         got = await look(owner)
         assert got.status == 409 and "the disk is full" in got.text
-        assert (await told(owner))["state"] == "" and vendor.inbox.empty()
+        assert (await told(owner))["state"] == "" and vendor.unasked()
 
     run(tmp_path, work)
 
@@ -359,31 +380,40 @@ def test_nobody_but_the_owner_with_a_form_of_his(tmp_path: Path) -> None:
             await house.link.ask(StartLook(0, "x", "192.168.77.10", "lamp", URL), Done)
         with pytest.raises(Refused, match="session"):
             await house.link.ask(AskLooks(0, "x"), Looks)
-        assert vendor.inbox.empty()
+        assert vendor.unasked()
 
     run(tmp_path, work)
 
 
-def test_a_program_that_may_decide_may_look_where_the_device_says_and_nowhere_else(tmp_path: Path) -> None:
+def test_a_program_that_may_decide_may_look_where_the_approved_manifest_says_and_nowhere_else(tmp_path: Path) -> None:
     async def work(house: House) -> None:
         owner, vendor = await house.begin(), await courier(house)
         lamp(house)
         reads, decides = await made(owner), await made(owner, "helper", "decide")
         program = house.browser()
-        body = json.dumps({"what": "fetch", "device": "lamp", "value": URL})
-        assert (await decided(program, body, reads)).status == 403
-        other = await decided(program, body.replace("/mud/", "/what-i-know/"), decides)
+
+        def body(device: str, url: str) -> str:
+            return json.dumps({"what": "fetch", "device": device, "value": url})
+
+        assert (await decided(program, body("plug", APPROVED), reads)).status == 403
+        other = await decided(program, body("plug", APPROVED.replace("/mud/", "/what-i-know/")), decides)
         assert other.status == 409 and "does not name this address" in other.json["detail"]
-        assert vendor.inbox.empty()
-        assert (await decided(program, body, decides)).status == 204
+        unseen = await decided(program, body("lamp", URL), decides)
+        assert unseen.status == 409 and "only the owner looks there" in unseen.json["detail"]
+        assert not any(row[1] == "look" for row in deeds(house)) and vendor.unasked()
+
+        assert (await decided(program, body("plug", APPROVED), decides)).status == 204
         fetch = await vendor.get()
-        assert isinstance(fetch, Fetch) and fetch.url == URL
-        assert deeds(house)[0][:3] == ("lamp", "look", "token helper at 127.0.0.1")
+        assert fetch.url == APPROVED
+        assert deeds(house)[0][:3] == ("plug", "look", "token helper at 127.0.0.1")
         rows = (await program.get("/api/looks", Authorization=f"Bearer {reads}")).json["looks"]
-        assert {row["id"]: row["state"] for row in rows} == {"plug": "", "lamp": "looking"}
-        assert (await decided(program, body, decides)).status == 409, "one at a time"
-        vendor.send(Fetched(fetch.id, 200, -1, "", manifest(mud_url=URL)))
-        assert (await ended(owner))["state"] == "waits"
-        assert deeds(house)[0][:3] == ("lamp", "offer", "token helper at 127.0.0.1")
+        assert {row["id"]: row["state"] for row in rows} == {"plug": "looking", "lamp": ""}
+        assert (await decided(program, body("plug", APPROVED), decides)).status == 409, "one at a time"
+        vendor.send(Fetched(fetch.id, 200, -1, "", manifest(4000)))
+        assert [(row := await ended(owner, "plug"))["state"]] == ["waits"], row
+        assert deeds(house)[0][:3] == ("plug", "offer", "token helper at 127.0.0.1")
+
+        same = await owner.post("/api/decisions", body("lamp", URL), Content_Type="application/json")
+        assert same.status == 204 and (await vendor.get()).url == URL, "the owner's own session may"
 
     run(tmp_path, work)
