@@ -112,9 +112,7 @@ class Looking:
         if where is None or where.url != message.url:
             raise DecisionError(f"{device.id} does not name this address any more; look at the one that it names now")
         if where.announced and program:  # what no person has seen would be a way out for whatever a device puts into it
-            raise DecisionError(
-                f"{device.id} chose this address: only the owner looks there, on the pages or by the command"
-            )
+            raise DecisionError(f"{device.id} chose this address: only the owner looks there, on the pages or by the command")
         self._free(device.id)
         by = f"{f'token {program}' if program else role} at {message.address}"
         words = fetching.ANNOUNCED if where.announced else fetching.APPROVED
