@@ -170,8 +170,8 @@ class Looking:
         return next(state for state in TOLD if state == outcome.state)
 
     def _ended(self, one: One, state: State, words: str, note: str = "") -> None:
-        one.state, one.words, one.at, one.since = state, words, time.time_ns(), self._clock()
-        one.note = ". ".join(filter(None, (one.note, note)))
+        one.state, one.words, one.at, one.since = state, plain(words), time.time_ns(), self._clock()
+        one.note = plain(". ".join(filter(None, (one.note, note))))
         self.version += 1
 
     def _told(self, message: AskLooks, home: Home, each: dict[str, One]) -> Looks:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.ipc import channel as ipc
 from gateway.ipc.ask import NoAnswer, ask
-from gateway.ipc.messages import AskStatus, Attempt, Counters, Status, Submit, WhoIs
+from gateway.ipc.asking import once
+from gateway.ipc.messages import AskFetch, AskStatus, Attempt, Counters, FetchAnswer, Status, Submit, WhoIs
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.data())
@@ -185,3 +186,35 @@ def test_one_user_gets_so_many_connections_and_no_more(tmp_path: Path) -> None:
                 sock.close()
 
     run_server(tmp_path, None, talk)
+
+
+def test_one_question_in_a_loop_gets_its_answer_or_says_why_not(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    found = FetchAnswer(1, 200, -1, "", b"it")
+
+    def asked(ref: int) -> AskFetch:
+        return AskFetch(ref, "plug", "https://acme.example/m", "manifest")
+
+    async def work() -> None:
+        gone: list[ipc.Channel] = []
+
+        def receive(channel: ipc.Channel, message: AskFetch) -> None:
+            if message.ref == 1:
+                channel.send(found)
+            elif message.ref == 2:
+                channel.close()
+
+        with pytest.raises(NoAnswer, match="is the service running"):
+            await once(path, asked(1), FetchAnswer, 5)
+        server = await ipc.serve(path, lambda: ipc.Channel(AskFetch, receive, gone.append))
+        assert await once(path, asked(1), FetchAnswer, 5) == found
+        with pytest.raises(NoAnswer, match="ended the conversation"):
+            await once(path, asked(2), FetchAnswer, 5)
+        with pytest.raises(NoAnswer, match="no answer"):
+            await once(path, asked(3), FetchAnswer, 0.05)
+        async with asyncio.timeout(5):
+            while len(gone) < 3:  # noqa: ASYNC110 # no link is left behind
+                await asyncio.sleep(0.005)
+        server.close()
+
+    asyncio.run(work())
