@@ -9,6 +9,7 @@ import json
 import re
 import sqlite3
 import subprocess
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -94,7 +95,7 @@ def test_a_message_is_found_by_device_field_words_and_time(
 @pytest.mark.parametrize(
     "words",
     ['"', 'kettle"', '"kettle" NEAR(window', "kett*", "-kettles", "kettle AND NOT by", "terms:kettle", "{terms device}: kettle",
-     "kettle OR device", "'; DROP TABLE records; --", "(" * 250, "kettle " * 36, "device-1", "\x00kettles", "\u202elttek"],
+     "kettle OR device", "'; DROP TABLE records; --", "(" * 250, "kettle " * 36, "device-1 kettle", "\x00kettles", "\u202elttek"],
 )  # fmt: skip
 def test_what_is_typed_is_words_and_no_query(page: Page, words: str) -> None:
     """Each would find or break something, were it FTS5's syntax; as words it finds a message with all of them, or none."""
@@ -153,8 +154,9 @@ def test_files_hold_what_was_found_and_nothing_that_acts(here: Here, page: Page,
     shown = [row["sent_by_device"] for row in table if "HYPERLINK" in row["sent_by_device"]]
     assert shown and all(cell.startswith("'=HYPERLINK") and "\\u202ekcilc" in cell and "\\u001b" in cell for cell in shown)
     assert not [cell for row in table for cell in row.values() if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
-    for text in (lines, cells):
-        assert text.isascii() and not set(text) & {chr(n) for n in (*range(32), 127)} - {"\r", "\n"}
+    assert lines.isascii()
+    for text in (lines, cells):  # other tests' devices sent real payloads, in any language
+        assert not {char for char in text if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")} - {"\r", "\n"}
 
 
 def test_the_household_searches_and_can_neither_take_away_nor_erase(here: Here, household: BrowserContext) -> None:
