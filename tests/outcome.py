@@ -1,4 +1,4 @@
-"""Says at the end of `make test` how each part went, the failures of all of them by name: a part's own list stands far above the next one's output.
+"""Says at the end of `make test` how each part went, and what failed by name: a part's own list stands far above the next one's.
 
     python3 -m tests.outcome REPORT.xml …
 
@@ -21,7 +21,7 @@ def lines(report: Path) -> tuple[bool, list[str]]:
         return False, [f"{part}: FAILED: it ended before its report"]
     count = {what: sum(int(suite.get(what, "0")) for suite in suites) for what in ("tests", "failures", "errors", "skipped")}
     wrong = [
-        f"  FAILED {case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+        f"  FAILED {place.replace('.', '/') + '.py::' if (place := case.get('classname', '')) else ''}{case.get('name')}"
         for suite in suites
         for case in suite.iter("testcase")
         if case.find("failure") is not None or case.find("error") is not None
