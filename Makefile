@@ -74,12 +74,12 @@ test-vm: forge ## build the image (or reuse it where nothing changed), boot it, 
 
 # What needs no home of its own runs beside each other: most of it waits. Whatever else there is below tests/, a new folder too, is
 # test-home's, whose tests share the names of namespaces and run one after the other.
-BESIDE := tests/unit tests/image tests/fuzz
+BESIDE := tests/fuzz tests/image tests/unit
 REPORT = $(if $(REPORTS),--junitxml=$(REPORTS)/$@.xml)
 
 .PHONY: test-unit
-test-unit: setup ## the tests that need neither namespaces nor eBPF, three at a time
-	@$(PYTHON) -m pytest $(BESIDE) -n 3 --dist loadfile $(REPORT)
+test-unit: setup ## the tests that need neither namespaces nor eBPF, four at a time
+	@$(PYTHON) -m pytest $(BESIDE) -n 4 --dist loadfile $(REPORT)
 
 .PHONY: test-home
 test-home: setup ## the tests of eBPF and of the virtual home, one after the other
