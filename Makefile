@@ -62,7 +62,9 @@ arena: setup ## let a device and its vendor smuggle a secret by every carrier; p
 
 .PHONY: test
 test: setup lint ## everything: lint, types, unit, eBPF and virtual-home tests, then the image in virtual machines
-	@$(PYTHON) -m pytest tests --ignore=tests/vm
+	@reports=$$(mktemp -d /tmp/mudroom-reports-XXXXXX) && trap 'rm -rf "$$reports"' EXIT && code=0 && \
+		$(MAKE) --no-print-directory -j1 -k test-unit test-home REPORTS="$$reports" || code=$$?; \
+		$(PYTHON) -m tests.outcome "$$reports/test-unit.xml" "$$reports/test-home.xml" || code=$$?; exit $$code
 	@$(MAKE) --no-print-directory test-vm
 
 .PHONY: test-vm
@@ -70,9 +72,18 @@ test-vm: forge ## build the image (or reuse it where nothing changed), boot it, 
 	@python3 -m image.inputs check image/out || $(MAKE) --no-print-directory image
 	@$(FORGE) python3 -m pytest tests/vm tests/image tests/unit/units tests/unit/image tests/unit/playbooks
 
+# What needs no home of its own runs beside each other: most of it waits. Whatever else there is below tests/, a new folder too, is
+# test-home's, whose tests share the names of namespaces and run one after the other.
+BESIDE := tests/fuzz tests/image tests/unit
+REPORT = $(if $(REPORTS),--junitxml=$(REPORTS)/$@.xml)
+
 .PHONY: test-unit
-test-unit: setup ## the tests that need neither namespaces nor eBPF
-	@$(PYTHON) -m pytest tests/unit
+test-unit: setup ## the tests that need neither namespaces nor eBPF, four at a time
+	@$(PYTHON) -m pytest $(BESIDE) -n 4 --dist loadfile $(REPORT)
+
+.PHONY: test-home
+test-home: setup ## the tests of eBPF and of the virtual home, one after the other
+	@$(PYTHON) -m pytest tests --ignore=tests/vm $(BESIDE:%=--ignore=%) $(REPORT)
 
 .PHONY: fuzz
 fuzz: setup ## fuzz the parsers of foreign bytes, a minute each (ARGS="ijson --seconds 600" one of them for longer)

@@ -83,11 +83,17 @@ def code_length(text: str, max_length: int) -> float:
     return bits if text.isascii() else bits + sum(cost_of_other(c) for c in text if c not in _SYMBOL)
 
 
+@cache
+def _dearest() -> tuple[float, float]:
+    """Bits: the dearest symbol after any two characters, and the dearest place among the allowed characters that have none."""
+    places = max(_BLOCK_BITS[block] + log2(size) for block, size in _block_sizes().items() if block != "other" and size)
+    return max(_costs()) / 16, places
+
+
 def most(max_length: int) -> float:
     """Bits that no allowed text of at most ``max_length`` code points exceeds: the dearest symbol, escape and place for each."""
-    dearest = max(_costs()) / 16
-    places = max(_BLOCK_BITS[block] + log2(size) for block, size in _block_sizes().items() if block != "other" and size)
-    return (max_length + 1) * dearest + max_length * places
+    symbol, place = _dearest()
+    return (max_length + 1) * symbol + max_length * place
 
 
 def spelling(text: str) -> float:

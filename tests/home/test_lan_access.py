@@ -22,6 +22,7 @@ from tests.home.sockets import Capture, socket_in
 
 DEVICE = "device-3"
 OTHER = "02:00:5e:00:00:99"  # another machine at home
+FENCE = b"behind them"
 STRANGE4, STRANGE6 = "192.168.77.66", "fd4d:7564:726d:1::66"
 
 
@@ -50,8 +51,14 @@ def knock(here: Here, mac: str, sources: tuple[str, str] | None = None, number: 
             wire.bind(("eth0", 0))
             for frame in frames:
                 wire.send(bytes(frame))
-        for address in (device["v4"], device["v6"]):  # the gateway's own, behind them
-            run_in(layout.GATEWAY, "ping", "-c", "2", "-W", "2", address)
+        for address in (device["v4"], device["v6"]):
+
+            def behind(to: str = address) -> bool:
+                """The gateway's own ping, sent after them, is there; nobody answers it."""
+                run_in(layout.GATEWAY, "ping", "-c", "1", "-W", "0.2", "-p", FENCE.hex(), to)
+                return any(frame.destination == to for frame in seen.with_marker(FENCE))
+
+            eventually(behind, f"what is sent to {address} arrives")
     return {version for version in (4, 6) if seen.with_marker(b"knock %d" % version)}
 
 

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.unit.door.lab import Lab
+from tests.unit.folders import passable
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = Lab(Path(tmp_path_factory.mktemp("door")))
-    yield lab
-    lab.close()
-    gc.unfreeze()
+def shared() -> Iterator[Lab]:
+    with passable("door-t-") as folder:
+        lab = Lab(folder)
+        yield lab
+        lab.close()
+        gc.unfreeze()
 
 
 @pytest.fixture

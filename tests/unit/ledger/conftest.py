@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import pytest
 from gateway.ledger.space import Bounds
 from gateway.ledger.store import Quotas, Store
 from gateway.ledger.tending import Tender
+from tests.unit.folders import passable
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="ledger-t-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+    with passable("ledger-t-") as folder:
+        yield folder
 
 
 @pytest.fixture

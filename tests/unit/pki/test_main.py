@@ -24,6 +24,7 @@ from gateway.ipc.messages import AskStatus, Knocked, Pair, Paired, Proof, Prove,
 from gateway.reasons import Reason
 from gateway.registry import Device, Kind, RegistryFile
 from gateway.service import uid_of
+from tests.unit.folders import passable
 
 HOST = "api.acme.example"
 SIGNER = """
@@ -87,23 +88,21 @@ class Signer:
 
 
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
-    folder = Path(tmp_path_factory.mktemp("signer"))
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # pytest's folders are root's alone
+def signer() -> Iterator[Signer]:
     user = uid_of("signer")
-    for name in ("state", "state/pki", "state/signer", "run", "run/signer"):
-        (folder / name).mkdir()
-    for name in ("state/pki", "state/signer", "run/signer"):
-        os.chown(folder / name, user, -1)
-    (folder / "state/signer").chmod(0o700)
-    with RegistryFile(folder / "state" / "registry.json").change() as change:
-        change.admit(Device("plug-1", "plug", Kind.STANDARD, "02:00:00:00:00:01"))
-        document = (Path(__file__).parents[2] / "samples" / "acme.mud.json").read_bytes()
-        change.approve("plug-1", document, IPv4Network("10.127.0.0/24"), IPv6Network("fd00::/64"))
-    running = Signer(folder)
-    yield running
-    running.close()
+    with passable("signer-t-") as folder:
+        for name in ("state", "state/pki", "state/signer", "run", "run/signer"):
+            (folder / name).mkdir()
+        for name in ("state/pki", "state/signer", "run/signer"):
+            os.chown(folder / name, user, -1)
+        (folder / "state/signer").chmod(0o700)
+        with RegistryFile(folder / "state" / "registry.json").change() as change:
+            change.admit(Device("plug-1", "plug", Kind.STANDARD, "02:00:00:00:00:01"))
+            document = (Path(__file__).parents[2] / "samples" / "acme.mud.json").read_bytes()
+            change.approve("plug-1", document, IPv4Network("10.127.0.0/24"), IPv6Network("fd00::/64"))
+        running = Signer(folder)
+        yield running
+        running.close()
 
 
 def test_the_ca_is_made_and_only_its_certificate_is_readable(signer: Signer) -> None:

@@ -564,7 +564,7 @@ def test_news_come_when_something_is_recorded_and_end_with_the_session(tmp_path:
     async def work(house: House) -> None:
         browser = await house.begin()
         reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
-        writer.write(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\nCookie: {browser.cookie}\r\n\r\n".encode())
+        writer.write(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\nCookie: {browser.cookie}\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         assert "200 ok" in head and "text/event-stream" in head and "no-store" in head
         await reader.readuntil(b"retry: 3000")

@@ -69,6 +69,7 @@ async def answered(reader: asyncio.StreamReader) -> bytes:
 )
 def test_who_does_not_finish_is_cut_off(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
     monkeypatch.setattr(server, "FIRST_SECONDS", 0.3)
+    monkeypatch.setattr(server, "KEEP_SECONDS", 0.3)  # a beginning that came with a whole request waits as a kept one does
 
     async def work(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
