@@ -76,10 +76,15 @@ exit 0
 """
 REACH = """
 import socket, sys
-for target, port in zip(sys.argv[1::2], sys.argv[2::2]):
+from concurrent.futures import ThreadPoolExecutor
+def reached(target, port):
     with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET) as s:
         s.settimeout(2)
-        print(target, s.connect_ex((target, int(port))) == 0)
+        return s.connect_ex((target, int(port))) == 0
+targets = sys.argv[1::2]
+with ThreadPoolExecutor(len(targets)) as pool:
+    for target, yes in zip(targets, pool.map(reached, targets, sys.argv[2::2])):
+        print(target, yes)
 """
 
 
