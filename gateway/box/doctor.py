@@ -123,12 +123,12 @@ def guards(steps: Sequence[str]) -> list[Finding]:
     return [wrong("network", f"the running network differs: {shown}", "run `mudroom network apply`")]
 
 
-def reached(wanted: Set[tuple[str, str]], there: Set[tuple[str, str]] | None) -> Finding:
-    """``wanted``: LAN hosts and devices' addresses that the owner lets meet; ``there``: the firewall's, None without its table.
+def reached(hosts: Set[str], wanted: Set[tuple[str, str]], there: Set[tuple[str, str]] | None) -> Finding:
+    """``hosts``: of the LAN, let to some device by the owner; ``wanted``: they and the addresses that devices have leased.
 
-    Addresses that a device took by itself are the firewall's alone to know: of a host that is let to some device, more is fine.
+    ``there``: what the firewall lets meet, None without its table. Addresses that a device took by itself are the firewall's
+    alone to know, also when its lease is over: of a host that is let to some device, more is fine.
     """
-    hosts = {host for host, _ in wanted}
     more = sorted(host for host, _ in there or () if host not in hosts)
     fewer = sorted(wanted - (there or set()))
     if more:

@@ -18,13 +18,15 @@ def reached(box: Box) -> list[Finding]:
     from gateway.leases import read
     from gateway.network import nftprogram, opened
     from gateway.registry import RegistryFile
-    from gateway.steering.bindings import openings, parse_leases
+    from gateway.steering.bindings import hosts, openings, parse_leases
 
     if os.geteuid():
         return [absent("devices' reach", "only root may look at the firewall")]
     config = box.config
     home = RegistryFile(config.paths.registry).current()
-    wanted = openings(home, parse_leases(read(config.paths.leases), time.time()), {}) if config.lan.may_open_to_dmz else ()
+    may = config.lan.may_open_to_dmz
+    let = {host for each in hosts(home).values() for host in each} if may else set()
+    wanted = openings(home, parse_leases(read(config.paths.leases), time.time()), {}) if may else frozenset()
     parts = nftprogram.listed(opened.TABLE)
     there = None if parts is None else opened.pairs(parts)
-    return [doctor.reached({(host, str(address)) for host, address in wanted}, there)]
+    return [doctor.reached(let, {(host, str(address)) for host, address in wanted}, there)]

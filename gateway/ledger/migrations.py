@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 
 from gateway.ledger.grown import GROWN
 
+OPCODES = 10_000  # of SQLite's machine; fewer than a thousand records' worth
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "0001-records",
@@ -111,8 +113,10 @@ class MigrationError(ValueError):
     """The file is not one that this version can write. Says what to do."""
 
 
-def migrate(database: sqlite3.Connection) -> list[str]:
+def migrate(database: sqlite3.Connection, still: Callable[[], None] = lambda: None) -> list[str]:
     """Bring an open database (autocommit mode) to the newest shape; returns the names of the steps taken.
+
+    ``still``: called every few seconds at the least while a step is at work, which takes as long as the record is large.
 
     Raises MigrationError where the file knows a step that we do not, sqlite3.Error where it cannot be written.
     """
@@ -123,6 +127,14 @@ def migrate(database: sqlite3.Connection) -> list[str]:
         raise MigrationError(
             f"the ledger's file was written by a newer version (step {min(unknown)}); install that version again"
         )
+    database.set_progress_handler(still, OPCODES)
+    try:
+        return _take(database, done)
+    finally:
+        database.set_progress_handler(None, 0)
+
+
+def _take(database: sqlite3.Connection, done: set[str]) -> list[str]:
     taken: list[str] = []
     for name, statements in STEPS:
         if name in done:

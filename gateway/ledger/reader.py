@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -180,6 +182,7 @@ class LeakDay:
 
 
 PAGE = 256  # records read at once
+STRETCH = 2_000  # records looked through before whoever replays them is asked again
 
 # The columns are a constant of ours; every value is bound.
 MOST_REFUSAL = 16_384  # bytes of a judged refusal, which has no more
@@ -197,7 +200,7 @@ _DECLINED = (
 )
 _AFTER = f"SELECT {_COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
 _RULED = (
-    f"SELECT {_COLUMNS} FROM records WHERE seq < ? AND device <> ''"  # noqa: S608  # else it is erased
+    f"SELECT {_COLUMNS} FROM records WHERE seq BETWEEN ? AND ? AND device <> ''"  # noqa: S608  # else it is erased
     " AND (kind = 'message' OR kind = 'refusal' AND reason BETWEEN 180 AND 185) ORDER BY seq DESC LIMIT ?"
 )
 
@@ -303,14 +306,31 @@ class Reader:
 
         ``at_once``: how many are in memory.
         """
-        before = 2**62
-        while rows := self._all(_RULED, before, limit and min(limit, at_once)):
+        found = (record for _, record in self.replaying(since, at_once) if record is not None)
+        yield from islice(found, limit)
+
+    def replaying(self, since: int, at_once: int) -> Iterator[tuple[int, Record | None]]:
+        """The same, each with how far back was looked (ns since the epoch); without a record after a stretch that held none.
+
+        So whoever has no more time can end it, however much of what is not replayed a device has put on record.
+        """
+        last, looked = self.head()[0], time.time_ns()
+        while edge := self._all("SELECT seq, at, device FROM records WHERE seq <= ? ORDER BY seq DESC LIMIT 1", last):
+            last, at, device = edge[0]
+            if device:  # else it is erased, and of its time only the day is left
+                if at < since:
+                    return
+                looked = at
+            rows = self._all(_RULED, last - STRETCH + 1, last, at_once)
             for row in rows:
                 record = _record(row)
                 if record.at < since:
                     return
-                yield record
-            before, limit = rows[-1][0], limit - len(rows)
+                looked = record.at
+                yield looked, record
+            if not rows:
+                yield looked, None
+            last = rows[-1][0] - 1 if len(rows) == at_once else last - STRETCH
 
     def record(self, seq: int) -> Record | None:
         """The record with this number; None where there is none."""

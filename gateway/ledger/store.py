@@ -28,6 +28,7 @@ from gateway.ledger import attempts, erasing, index, leaks, mailbox, space
 from gateway.ledger.batch import Answer, AttemptKey, Batch, Note, Tally, Waiting, cost, count, singly, size, submit_size
 from gateway.ledger.chain import FIELDS, GENESIS, SALT_BYTES, Fields, commitment, link_commitment
 from gateway.ledger.migrations import migrate
+from gateway.notifying import notify
 from gateway.reasons import Reason
 
 DAYS_KEPT = 62  # of the quotas' sums
@@ -36,6 +37,7 @@ MOST_RULES = 65_536  # characters of what the owner's rules decided in one messa
 MOST_DELAY_MS = 86_400_000  # gateway.policy.rule.MAX_DELAY
 ATTEMPTS_KEPT = 10_000  # rows of attempts that no want of room takes before their time
 LOOK_SECONDS = 1.0  # how old the knowledge of the disk's free space may be
+STILL = "EXTEND_TIMEOUT_USEC=120000000"  # sd_notify(3): not the unit's TimeoutStartSec, but so long after the last of these
 BUSY_MS = 5000  # how long somebody else may hold the file
 UNBOUNDED = space.Bounds(2**62, 0)
 _DAY = 86_400 * 10**9
@@ -45,6 +47,11 @@ _RECORD = (
     f"INSERT INTO records ({', '.join(FIELDS)}, previous, hash, salt, commitment, bits)"  # noqa: S608
     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
+
+
+def _still() -> None:
+    """The start goes on: a large record on a slow disk is brought to a new shape, and nobody else can do it sooner."""
+    notify(STILL)
 
 
 class StoreError(OSError):
@@ -169,7 +176,7 @@ class Store:
         # secure_delete: what is erased or removed is overwritten in its page, not left there until the page is used again
         for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "secure_delete=ON"):
             database.execute(f"PRAGMA {pragma}")
-        migrate(database)
+        migrate(database, _still)
         self._load()
 
     def _load(self) -> None:

@@ -91,12 +91,15 @@ class _Look:
 
     def records(self, reader: Reader) -> Iterator[Record]:
         """Sets ``cut`` and ``since`` where it ends early."""
-        for number, record in enumerate(reader.to_replay(self.since, MOST_RECORDS + 1, AT_ONCE)):
+        number = 0
+        for at, record in reader.replaying(self.since, AT_ONCE):
             if number >= MOST_RECORDS or time.monotonic() > self._end or self._stop.is_set():
-                self.cut, self.since = True, record.at
+                self.cut, self.since = True, at
                 return
-            if record.device in self._devices and self._type in ("", record.type):
-                yield record
+            if record is not None:
+                number += 1
+                if record.device in self._devices and self._type in ("", record.type):
+                    yield record
 
 
 def _meant(config: Config, home: Home, message: AskTrial) -> tuple[Rule, tuple[Rule, ...], tuple[Rule, ...]]:

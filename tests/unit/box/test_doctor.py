@@ -20,7 +20,8 @@ def unit(**changes: object) -> Unit:
     return replace(Unit("mudroom-ledger", "loaded", "active", "running", 0, "success"), **changes)  # type: ignore[arg-type]
 
 
-MY_PHONE = ("02:00:5e:00:00:01", "10.77.0.21")
+MY_PHONE = (MINE, AT) = ("02:00:5e:00:00:01", "10.77.0.21")
+ITS6, OTHER = (MINE, "fd00::21"), ("02:00:5e:00:00:02", AT)
 REFUSED = Notice("settings", NoticeSeverity.ERROR, "line 3 is wrong", "mend it")
 BACKLOG = {"waiting": "500", "hosts in back-off": "in.acme.example"}
 ROWS: list[tuple[str, Callable[[], Finding | list[Finding]], Severity, str]] = [
@@ -42,11 +43,12 @@ ROWS: list[tuple[str, Callable[[], Finding | list[Finding]], Severity, str]] = [
     ("clock off", lambda: doctor.clock("Not synchronised", 0, True), WRONG, "certificates"),
     ("clock own", lambda: doctor.clock("Not synchronised", 0, False), NOTICE, "own clock"),
     ("guards", lambda: doctor.guards([]), OK, "as the settings"),
-    ("nobody let in", lambda: doctor.reached(set(), None), OK, "no machine at home"),
-    ("let in", lambda: doctor.reached({MY_PHONE}, {MY_PHONE, (MY_PHONE[0], "fd00::21")}), OK, "let in from home: 02:00:5e"),
-    ("not let in", lambda: doctor.reached({MY_PHONE}, set()), WRONG, "1 of 1 openings"),
-    ("no table", lambda: doctor.reached({MY_PHONE}, None), WRONG, "02:00:5e:00:00:01 to 10.77.0.21"),
-    ("another let in", lambda: doctor.reached({MY_PHONE}, {MY_PHONE, ("02:00:5e:00:00:02", "10.77.0.21")}), WRONG, "00:02 reach"),
+    ("nobody let in", lambda: doctor.reached(set(), set(), None), OK, "no machine at home"),
+    ("let in", lambda: doctor.reached({MINE}, {MY_PHONE}, {MY_PHONE, ITS6}), OK, "let in from home: 02:00:5e"),
+    ("its lease is over", lambda: doctor.reached({MINE}, set(), {ITS6}), OK, "let in from home"),
+    ("not let in", lambda: doctor.reached({MINE}, {MY_PHONE}, set()), WRONG, "1 of 1 openings"),
+    ("no table", lambda: doctor.reached({MINE}, {MY_PHONE}, None), WRONG, "02:00:5e:00:00:01 to 10.77.0.21"),
+    ("another let in", lambda: doctor.reached({MINE}, {MY_PHONE}, {MY_PHONE, OTHER}), WRONG, "00:02 reach"),
     ("drift", lambda: doctor.guards(["add rule iif dmz0 blackhole (IPv6)"] * 5), WRONG, "2 more"),
     ("service", lambda: doctor.service("ledger", True, {}, ""), OK, "work"),
     ("service gone", lambda: doctor.service("ledger", None, {}, "it is not running"), WRONG, "not running"),

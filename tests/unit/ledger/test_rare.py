@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from gateway.ledger import reader
@@ -36,3 +39,21 @@ def test_a_reader_finds_them_without_the_index_too(store: Store) -> None:
     store.step(lambda database: database.execute("DROP INDEX records_rare"))
     with Reader(store.path) as found:
         assert [deed.detail for deed in found.deeds()] == ["quarantined"]
+
+
+def test_the_supervisor_hears_that_a_large_record_is_still_brought_to_a_new_shape(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its start timeout ends the ledger before the index is made, at each start again, and no message leaves any more."""
+    for first in range(0, 6000, 1000):
+        store.commit(Batch(submits=[submit(first + number, size=1) for number in range(1000)]))
+    store.step(lambda database: database.execute("DROP INDEX records_rare"))
+    store.step(lambda database: database.execute("DELETE FROM migrations WHERE name = '0013-rare'"))
+    store.close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        store.open()
+        assert supervisor.recv(64).startswith(b"EXTEND_TIMEOUT_USEC=")
+    assert rows(store.path, "SELECT name FROM migrations WHERE name = '0013-rare'") == [("0013-rare",)]

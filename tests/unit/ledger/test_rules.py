@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from gateway.ipc.messages import Submit
 from gateway.ledger.batch import Batch
@@ -18,7 +19,7 @@ from gateway.ledger.reader import Reader
 from gateway.ledger.store import MOST_DELAY_MS, MOST_RULES, Quotas, Store
 from gateway.policy.rule import MAX_DELAY
 from gateway.reasons import Reason
-from tests.unit.ledger.peers import connect, rows, running, settings, submit, taken
+from tests.unit.ledger.peers import connect, refusal, rows, running, settings, submit, taken
 
 RULES = json.dumps([{"rule": "no-label", "do": "withhold", "at": ["/payload/label"]}])
 QUOTAS = Quotas(1000, 10**9, 1000, 1000)
@@ -131,3 +132,19 @@ def test_messages_to_replay_are_those_that_left_and_those_that_rules_refused(tmp
         assert [record.reason for record in found if record.kind == "refusal"] == [Reason.RULE_DENIED]
         assert len(list(reader.to_replay(0, 700))) == 700
         assert list(reader.to_replay(time.time_ns() + 10**12)) == []
+
+
+def test_between_messages_far_apart_whoever_replays_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.ledger.reader.STRETCH", 4)
+    store = Store(tmp_path / "ledger.db", QUOTAS)
+    store.open()
+    store.commit(Batch(submits=[submit(1)]))
+    for _ in range(9):
+        store.commit(Batch(refusals=[refusal()]))
+    store.commit(Batch(submits=[submit(2), submit(3), submit(4)]))
+    store.close()
+    with Reader(tmp_path / "ledger.db") as reader:
+        found = [record.id if record else "" for _, record in reader.replaying(0, 2)]
+        assert found == ["m-00000004", "m-00000003", "m-00000002", "", "m-00000001"], "four refusals, and nothing else, between"
+        assert [record.id for record in reader.to_replay(0)] == [id for id in found if id]
+        assert all(record is None or at == record.at for at, record in reader.replaying(0, 2))

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 from msgspec import inspect
 
+from gateway.ipc.lan import AskLan, DecideLan, ToLan
 from gateway.ipc.programs import AskTokens, Bearer, MakeToken, RevokeToken
 from gateway.ipc.recording import AskChain, AskFound, AskPiece, Erase, ToRecord
 from gateway.ipc.rulebook import AskRules, AskRulings, DecideRule, ToRulebook
 from gateway.ipc.steward import AskDeeds, Begin, Decide, Done, Enter, Leave, Standing, Stands, ToSteward
+from gateway.ipc.trying import AskTrial
 from gateway.steward.programs import open_to_programs
 from gateway.steward.tokens import Tokens
 from gateway.web.link import Link, Refused
@@ -23,6 +25,7 @@ WAY_IN = (Begin, Enter, Standing, Bearer)
 # Whatever is opened to programs later: these are the owner's, at a page or at the console.
 NEVER = (
     MakeToken, RevokeToken, AskTokens, AskPiece, AskFound, AskChain, Erase, DecideRule, AskRules, AskRulings, AskDeeds, Leave,
+    AskLan, DecideLan, AskTrial,
 )  # fmt: skip
 SECRETS = ("password", "household")
 
@@ -30,7 +33,7 @@ SECRETS = ("password", "household")
 def questions(token: str) -> list[Any]:
     """One question of each type that the steward takes, with ``token``; each kind of decision is one of its own."""
     found: list[Any] = []
-    for type_ in get_args(ToSteward | ToRecord | ToRulebook):
+    for type_ in get_args(ToSteward | ToRecord | ToRulebook | ToLan | AskTrial):
         if type_ in WAY_IN:
             continue
         one = _sample(inspect.type_info(type_))
@@ -51,7 +54,7 @@ def _sample(info: inspect.Type) -> Any:
         case inspect.LiteralType():
             return info.values[0]
         case inspect.StrType():
-            texts = ("x" * (info.min_length or 1), *("0" * length for length in range(1, 65)))
+            texts = ("x" * (info.min_length or 1), "anyone", *("0" * length for length in range(1, 65)))
             return next(text for text in texts if re.search(info.pattern or "", text))
         case inspect.IntType():
             return info.ge or 0
@@ -102,5 +105,19 @@ def test_a_token_that_may_read_decides_nothing_of_what_another_may(tmp_path: Pat
                 with pytest.raises(Refused, match="role"):
                     await link.ask(question, Done)
         link.close()
+
+    run(tmp_path, work)
+
+
+def test_the_household_neither_sees_who_is_at_home_nor_lets_anybody_in(tmp_path: Path) -> None:
+    """Asked at the steward's socket itself, as web's process could if it were taken over while the household looks."""
+
+    async def work(house: House) -> None:
+        token = (await house.household(await house.begin())).cookie.partition("=")[2]
+        before = house.registry.current().registry
+        for question in (AskLan(0, token, "plug"), DecideLan(0, token, "192.168.77.9", "plug", "anyone", True)):
+            with pytest.raises(Refused, match="role"):
+                await house.link.ask(question, msgspec.Struct)
+        assert house.registry.current().registry == before
 
     run(tmp_path, work)
