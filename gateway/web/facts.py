@@ -48,6 +48,7 @@ def devices(config: Config, home: Home, counts: Counts) -> list[dict[str, Any]]:
             "said": said(home, device, row) if row else None,
             "tried": [attempt(home, each) for each in tried[:2]],
             "tried_count": sum(each.count for each in tried),
+            "tried_others": {"rows": len(tried[2:]), "count": sum(each.count for each in tried[2:])},
             "spent": spent_today(counts, device.id),
         }
         cards.append(card)
@@ -177,12 +178,29 @@ def attempt(home: Home, tried: Tried) -> dict[str, Any]:
              "protocol": protocol, "count": count}
             for protocol, where, port, count in tried.places
         ],
+        "more_places": tried.more_places,
+        "more_count": tried.more_count,
     }  # fmt: skip
 
 
 def attempts(home: Home, counts: Counts) -> list[dict[str, Any]]:
     """All of them, the latest first."""
     return [attempt(home, each) for each in counts.tried]
+
+
+def others(counts: Counts) -> dict[str, int]:
+    """What the list of attempts leaves out: how many rows, and how often all of them."""
+    return {"rows": sum(rows for _, rows, _ in counts.left), "count": sum(count for _, _, count in counts.left)}
+
+
+def by_reason(found: list[dict[str, Any]], counts: Counts) -> list[dict[str, Any]]:
+    """All that was tried, also what the list leaves out, for the chart's sums."""
+    return found + [{"reason": label, "words": reason(label), "count": count} for label, _, count in counts.left]
+
+
+def unspent(counts: Counts) -> dict[str, int]:
+    """What the days of all devices leave out, the oldest: how many rows, and their bits."""
+    return {"rows": counts.unspent[0], "bits": counts.unspent[1]}
 
 
 def strangers(home: Home, counts: Counts) -> list[dict[str, Any]]:
