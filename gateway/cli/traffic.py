@@ -64,7 +64,7 @@ def drops(context: typer.Context, device: DeviceOption = None, as_json: Json = F
         rows = [_drop(found) for found in tried(reader, device)]
     if not as_json:
         for row in rows:
-            row["towards"] = ", ".join(_destination(place) for place in row["destinations"][:3])
+            row["towards"] = _towards(row["destinations"])
             row["last"] = when(row["last"])
     columns = ("device", "reason", "count", "layer", "last", "words", "towards")
     show(columns, rows, as_json, empty="Nothing was dropped yet.")
@@ -139,6 +139,14 @@ def _drop(found: Tried) -> dict[str, Any]:
     reason = found.reason
     row = {"device": found.device, "reason": reason.label, "words": reason.words, "layer": found.layer}
     return row | {"count": found.count, "last": found.last, "destinations": places}
+
+
+def _towards(places: list[dict[str, Any]], most: int = 3) -> str:
+    """The most frequent ones, and all others together."""
+    told = [_destination(place) for place in places[:most]]
+    if rest := places[most:]:
+        told.append(f"{len(rest)} other{'s' if len(rest) > 1 else ''} x {sum(place['count'] for place in rest)}")
+    return ", ".join(told)
 
 
 def _destination(place: dict[str, Any]) -> str:

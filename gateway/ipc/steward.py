@@ -199,6 +199,8 @@ class Tried(Message, frozen=True, array_like=True):
     first: int
     last: int
     places: tuple[tuple[str, str, int, int], ...] = ()
+    more_places: int = 0  # that are not in ``places``
+    more_count: int = 0  # how often those were noted
 
 
 class Spending(Message, frozen=True, array_like=True):
@@ -220,6 +222,8 @@ class Counts(Message, frozen=True, array_like=True):
     tried: tuple[Tried, ...]
     spent: tuple[Spending, ...]
     newest: tuple[MessageRow, ...]
+    left: tuple[tuple[str, int, int], ...] = ()  # of what is not in ``tried``, by reason: rows, how often
+    unspent: tuple[int, int] = (0, 0)  # of what is not in ``spent``: rows, bits
 
 
 class AskDeeds(Message, frozen=True, array_like=True):

@@ -18,7 +18,7 @@ from gateway.ipc.scores import Denied, Scores, TypeSeen, VendorSeen
 from gateway.ledger.leaks import DAY, Spent, total
 from gateway.ledger.reader import LeakDay, MessageRecord, Reader, Record
 from gateway.ledger.searching import Wanted
-from gateway.ledger.tried import tried
+from gateway.ledger.tried import summed
 from gateway.reasons import Reason
 from gateway.standard.problem import TYPE_PREFIX, VENDOR_TYPES
 from gateway.standard.withholding import EACH, ROOT
@@ -50,7 +50,7 @@ def look(reader: Reader, owners: Mapping[str, str], now: int) -> Scores:
     tallies = {name: Tally(name, room) for name in names}
     for tally in tallies.values():
         _newest(reader, tally, since, each, room)
-    for row in tried(reader):
+    for row in summed(reader, None, 0, 0)[1]:
         if (owned := tallies.get(owners.get(row.device, ""))) is not None:
             owned.attempt(row.reason, row.count, row.first)
     _spent(tallies, owners, reader.leaks(days=DAYS), since // DAY)

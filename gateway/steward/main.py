@@ -217,7 +217,8 @@ class Steward:
                 return self._book.whole(ref, message.id)
             case AskCounts():
                 newest = () if message.device else self._book.newest()
-                return Counts(ref, self._book.tried(message.device), self._book.spent(message.device), newest)
+                (shown, left), (spent, unspent) = self._book.tried(message.device), self._book.spent(message.device)
+                return Counts(ref, shown, spent, newest, left, unspent)
             case AskRules():
                 return rulebook.shown(self._config, self._registry.current(), ref)
             case AskRulings():

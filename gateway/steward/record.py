@@ -17,7 +17,7 @@ from gateway.ipc.steward import DeedRow, MessageRow, Spending, Tried, Whole
 from gateway.ledger import scoring
 from gateway.ledger.reader import LedgerError, MessageRecord, Reader, Record
 from gateway.ledger.searching import FOREVER, Wanted
-from gateway.ledger.tried import tried
+from gateway.ledger.tried import summed
 
 MOST_BODY = 65_536  # bytes of a message in a list; what is longer is opened alone
 MOST_LIST = 2 * 1024 * 1024  # bytes of all of them
@@ -92,21 +92,27 @@ class Book:
         at, status = (answer.at, answer.status) if answer else (0, 0)
         return Whole(ref, row, message.received, original, status, at, said, found.tries, failure, cut)
 
-    def tried(self, device: str) -> tuple[Tried, ...]:
-        """What devices, or one, tried and could not."""
-        rows = tried(self.reader, device or None)
-        rows.sort(key=lambda row: -row.last)
-        return tuple(
+    def tried(self, device: str) -> tuple[tuple[Tried, ...], tuple[tuple[str, int, int], ...]]:
+        """What devices, or one, tried and could not, the last first; and by reason what was left out: rows, how often."""
+        rows, others = summed(self.reader, device or None, MOST_TRIED, MOST_PLACES)
+        left: dict[str, tuple[int, int]] = {}
+        for row in others:
+            number, count = left.get(row.reason.label, (0, 0))
+            left[row.reason.label] = number + 1, count + row.count
+        shown = tuple(
             Tried(
                 row.device[:64], row.reason.label, row.count, row.first, row.last,
-                tuple((p.protocol[:32], p.destination[:128], p.port, p.count) for p in row.places[:MOST_PLACES]),
+                tuple((p.protocol[:32], p.destination[:128], p.port, p.count) for p in row.places),
+                row.more_places, row.more_count,
             )
-            for row in rows[:MOST_TRIED]
+            for row in rows
         )  # fmt: skip
+        return shown, tuple((reason, *sums) for reason, sums in sorted(left.items()))
 
-    def spent(self, device: str) -> tuple[Spending, ...]:
-        """What was spent of leak budgets in the last days."""
-        return tuple(
+    def spent(self, device: str) -> tuple[tuple[Spending, ...], tuple[int, int]]:
+        """What was spent of leak budgets in the last days; and of the oldest rows, that were left out: how many, and bits."""
+        rows = self.reader.leaks(device or None, DAYS_OF_ONE if device else DAYS)
+        shown = tuple(
             Spending(
                 row.day,
                 row.device[:64],
@@ -116,8 +122,9 @@ class Book:
                 round(row.spent.presence),
                 row.spent.answer_bits,
             )
-            for row in self.reader.leaks(device or None, DAYS_OF_ONE if device else DAYS)[:MOST_SPENT]
+            for row in rows[:MOST_SPENT]
         )
+        return shown, (len(rows[MOST_SPENT:]), sum(row.bits for row in rows[MOST_SPENT:]))
 
     def newest(self) -> tuple[MessageRow, ...]:
         """Each device's newest message, where it is among the newest of all."""

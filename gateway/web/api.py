@@ -74,12 +74,14 @@ async def message(seen: Visit) -> Any:
 
 async def attempts(seen: Visit) -> Any:
     """What was tried and could not be."""
-    return {"attempts": facts.attempts(seen.home, await counts(seen))}
+    found = await counts(seen)
+    return {"attempts": facts.attempts(seen.home, found), "others": facts.others(found)}
 
 
 async def leaks(seen: Visit) -> Any:
     """What messages could hide."""
-    return {"devices": facts.leaks(seen.house.config, seen.home, await counts(seen))}
+    found = await counts(seen)
+    return {"devices": facts.leaks(seen.house.config, seen.home, found), "others": facts.unspent(found)}
 
 
 async def newcomers(seen: Visit) -> Any:

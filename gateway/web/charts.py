@@ -106,12 +106,19 @@ def spent(devices: Iterable[Mapping[str, Any]], days: int = 7) -> dict[str, Char
 
 
 def shares(rows: Iterable[Mapping[str, Any]], most: int = 8) -> list[dict[str, Any]]:
-    """What was tried, added up by reason, the most frequent first, each with its bar's width (0 to 100); noise is left out."""
+    """What was tried, added up by reason, the most frequent first, each with its bar's width (0 to 100); noise is left out.
+
+    Where there are more than ``most`` reasons, a last row is all the others together, its ``reason`` empty: nothing is lost.
+    """
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["reason"] not in NOISE and row["count"]:
             one = found.setdefault(row["reason"], {"reason": row["reason"], "words": row["words"], "count": 0})
             one["count"] += row["count"]
-    ranked = sorted(found.values(), key=lambda one: -one["count"])[:most]
-    top = ranked[0]["count"] if ranked else 1
+    ranked = sorted(found.values(), key=lambda one: -one["count"])
+    # one reason alone is named in the room that "1 other" would take
+    if len(ranked) > most + 1:
+        rest = ranked[most:]
+        ranked[most:] = [{"reason": "", "words": f"{len(rest)} others", "count": sum(one["count"] for one in rest)}]
+    top = max((one["count"] for one in ranked), default=1)
     return [one | {"wide": round(max(100 * one["count"] / top, 0.5), 2)} for one in ranked]

@@ -5,12 +5,13 @@ Texts in it are those of devices and vendors, unescaped. It must never hold what
 
 from __future__ import annotations
 
+import heapq
 import time
 from typing import Any
 
 from gateway.allowance import allowance, most_a_day
 from gateway.config import Config
-from gateway.ipc.steward import Counts, MessageRow, Tried, Whole
+from gateway.ipc.steward import Counts, MessageRow, Spending, Tried, Whole
 from gateway.registry import Device, Home, Kind
 from gateway.scorecard import NOISE, reason
 from gateway.standard import changes, wording
@@ -38,17 +39,23 @@ def state(label: str) -> str:
 def devices(config: Config, home: Home, counts: Counts) -> list[dict[str, Any]]:
     """One card for each device, those that need a look first, then the last heard."""
     newest = {row.device: row for row in counts.newest}
+    by_name: dict[str, list[tuple[int, Tried]]] = {}
+    for place, each in enumerate(counts.tried):
+        by_name.setdefault(each.device, []).append((place, each))
+    bits = _bits_today(counts)
     cards = []
     for device in home.registry.devices:
         row = newest.get(device.id)
-        tried = sorted(_tried_by(counts, device), key=lambda each: each.reason in NOISE)
+        its = heapq.merge(by_name.get(device.id, ()), by_name.get(device.mac, ()) if device.mac != device.id else ())
+        tried = sorted((each for _, each in its), key=lambda each: each.reason in NOISE)
         seen = max([row.at if row else 0, *(each.last for each in tried)])
         card = about(config, home, device) | {
             "seen": seen,
             "said": said(home, device, row) if row else None,
             "tried": [attempt(home, each) for each in tried[:2]],
             "tried_count": sum(each.count for each in tried),
-            "spent": spent_today(counts, device.id),
+            "tried_others": {"rows": len(tried[2:]), "count": sum(each.count for each in tried[2:])},
+            "spent": bits.get(device.id, 0),
         }
         cards.append(card)
     return sorted(cards, key=lambda card: (not card["waits"], card["kind"] == "quarantined", -card["seen"], card["id"]))
@@ -177,12 +184,29 @@ def attempt(home: Home, tried: Tried) -> dict[str, Any]:
              "protocol": protocol, "count": count}
             for protocol, where, port, count in tried.places
         ],
+        "more_places": tried.more_places,
+        "more_count": tried.more_count,
     }  # fmt: skip
 
 
 def attempts(home: Home, counts: Counts) -> list[dict[str, Any]]:
     """All of them, the latest first."""
     return [attempt(home, each) for each in counts.tried]
+
+
+def others(counts: Counts) -> dict[str, int]:
+    """What the list of attempts leaves out: how many rows, and how often all of them."""
+    return {"rows": sum(rows for _, rows, _ in counts.left), "count": sum(count for _, _, count in counts.left)}
+
+
+def by_reason(found: list[dict[str, Any]], counts: Counts) -> list[dict[str, Any]]:
+    """All that was tried, also what the list leaves out, for the chart's sums."""
+    return found + [{"reason": label, "words": reason(label), "count": count} for label, _, count in counts.left]
+
+
+def unspent(counts: Counts) -> dict[str, int]:
+    """What the days of all devices leave out, the oldest: how many rows, and their bits."""
+    return {"rows": counts.unspent[0], "bits": counts.unspent[1]}
 
 
 def strangers(home: Home, counts: Counts) -> list[dict[str, Any]]:
@@ -271,14 +295,18 @@ def declared(manifest: Manifest) -> dict[str, Any]:
 
 def leaks(config: Config, home: Home, counts: Counts) -> list[dict[str, Any]]:
     """What each device that may send anything could have hidden, by day and message type."""
+    by_device: dict[str, list[Spending]] = {}
+    for each in counts.spent:
+        by_device.setdefault(each.device, []).append(each)
+    bits = _bits_today(counts)
     found = []
     for device in home.registry.devices:
         manifest = home.manifest_of(device)
-        rows = [each for each in counts.spent if each.device == device.id]
+        rows = by_device.get(device.id, [])
         if manifest is None and not rows:
             continue
         budget = allowance(config.leaks, device, 1).budget
-        spent = spent_today(counts, device.id)
+        spent = bits.get(device.id, 0)
         found.append(
             {
                 "id": device.id,
@@ -301,14 +329,17 @@ def leaks(config: Config, home: Home, counts: Counts) -> list[dict[str, Any]]:
 
 def spent_today(counts: Counts, device: str) -> int:
     """Bits of the day on record that is today or later (the record's day never goes back)."""
+    return _bits_today(counts).get(device, 0)
+
+
+def _bits_today(counts: Counts) -> dict[str, int]:
     today = max([each.day for each in counts.spent], default=-1)
-    if today < time.time_ns() // DAY:
-        return 0
-    return sum(each.bits for each in counts.spent if each.device == device and each.day == today)
-
-
-def _tried_by(counts: Counts, device: Device) -> list[Tried]:
-    return [each for each in counts.tried if each.device in (device.id, device.mac)]
+    found: dict[str, int] = {}
+    if today >= time.time_ns() // DAY:
+        for each in counts.spent:
+            if each.day == today:
+                found[each.device] = found.get(each.device, 0) + each.bits
+    return found
 
 
 def kinds(device: dict[str, Any]) -> list[dict[str, str]]:

@@ -87,7 +87,7 @@ async def device(seen: Visit) -> Response:
         "device.html", seen, here="home", device=shown,
         messages=[facts.said(seen.home, known, row) for row in said.rows],
         refused=[facts.refused(seen.home, row) for row in refused.rows],
-        attempts=facts.attempts(seen.home, found),
+        attempts=facts.attempts(seen.home, found), others=facts.others(found),
         spent=facts.spent_today(found, known.id),
         kinds=facts.kinds(shown),
         declared=facts.declared(manifest) | {"device": known.id} if manifest else None,
@@ -115,14 +115,17 @@ async def message(seen: Visit) -> Response:
 
 async def attempts(seen: Visit) -> Response:
     """What was tried and could not be."""
-    found = facts.attempts(seen.home, await counts(seen))
-    return html("attempts.html", seen, here="attempts", attempts=found, reasons=charts.shares(found))
+    counted = await counts(seen)
+    found = facts.attempts(seen.home, counted)
+    reasons = charts.shares(facts.by_reason(found, counted))
+    return html("attempts.html", seen, here="attempts", attempts=found, others=facts.others(counted), reasons=reasons)
 
 
 async def leaks(seen: Visit) -> Response:
     """What messages could hide."""
-    found = facts.leaks(seen.house.config, seen.home, await counts(seen))
-    return html("leaks.html", seen, here="leaks", devices=found, charts=charts.spent(found))
+    counted = await counts(seen)
+    found = facts.leaks(seen.house.config, seen.home, counted)
+    return html("leaks.html", seen, here="leaks", devices=found, others=facts.unspent(counted), charts=charts.spent(found))
 
 
 async def newcomers(seen: Visit) -> Response:

@@ -26,7 +26,10 @@ class Place(TypedDict):
 
 
 class Attempt(TypedDict):
-    """Something that was tried and dropped. ``device``: its id, empty for a stranger; ``words``: what ``reason`` means."""
+    """Something that was tried and dropped. ``device``: its id, empty for a stranger; ``words``: what ``reason`` means.
+
+    ``more_places``: further ones that are not listed, noted ``more_count`` times.
+    """
 
     device: str
     who: str
@@ -36,6 +39,22 @@ class Attempt(TypedDict):
     first: int
     last: int
     places: list[Place]
+    more_places: int
+    more_count: int
+
+
+class OtherAttempts(TypedDict):
+    """Rows that a list leaves out, the longest ago, and how often all of them."""
+
+    rows: int
+    count: int
+
+
+class OtherDays(TypedDict):
+    """Rows that a list leaves out, the oldest, and their bits."""
+
+    rows: int
+    bits: int
 
 
 class FieldSaid(TypedDict):
@@ -98,6 +117,7 @@ class Device(TypedDict):
     said: Said | None
     tried: list[Attempt]
     tried_count: int
+    tried_others: OtherAttempts
     spent: int
 
 
@@ -156,6 +176,7 @@ class Attempts(TypedDict):
     """What was tried and could not be, the latest first."""
 
     attempts: list[Attempt]
+    others: OtherAttempts
 
 
 class LeakDay(TypedDict):
@@ -185,6 +206,7 @@ class Leaks(TypedDict):
     """What messages could have hidden."""
 
     devices: list[Leak]
+    others: OtherDays
 
 
 class Difference(TypedDict):

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.ledger import figures
+from gateway.ledger.attempts import ROWS_PER_DEVICE
+from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.reader import Reader
-from gateway.ledger.store import ROWS_PER_DEVICE, Batch, Quotas, Store, Tally
+from gateway.ledger.store import Quotas, Store
 from gateway.reasons import Reason
 from tests.bench import pages
 from tests.unit.ledger.peers import refusal, settings, submit

@@ -87,3 +87,17 @@ def test_reasons_are_a_table_and_what_is_foreign_in_it_is_escaped() -> None:
     assert [row.findtext("th") for row in table.iterfind("tbody/tr")] == ["<script>&\\u202e", "tried"]
     assert all(svg.get("aria-hidden") == "true" for svg in table.iter("svg"))
     assert not drawn("reasons", [], "By reason").strip() and shares([]) == []
+
+
+@given(st.lists(st.integers(0, 2**50), max_size=30))
+def test_reasons_that_are_left_out_are_one_row_and_all_rows_add_up(numbers: list[int]) -> None:
+    rows = [{"reason": f"r{n}", "words": f"reason {n}", "count": count} for n, count in enumerate(numbers)]
+    found = shares(rows)
+    assert sum(row["count"] for row in found) == sum(numbers)
+    assert len(found) <= 9 and all(0 < row["wide"] <= 100 for row in found)
+    real = sum(bool(number) for number in numbers)
+    assert [row["words"] for row in found if not row["reason"]] == ([f"{real - 8} others"] if real > 9 else [])
+    if len(found) > 1:
+        table = ElementTree.fromstring(drawn("reasons", found, "By reason"))
+        told = [int(str(row.findtext("td[@class='number']")).replace(",", "")) for row in table.iterfind("tbody/tr")]
+        assert table.findtext("tfoot/tr/td[@class='number']") == f"{sum(told):,}" == f"{sum(numbers):,}"
