@@ -11,6 +11,7 @@ import pytest
 from msgspec import inspect
 
 from gateway.ipc.lan import AskLan, DecideLan, ToLan
+from gateway.ipc.looking import StartLook, ToLooking
 from gateway.ipc.programs import AskTokens, Bearer, MakeToken, RevokeToken
 from gateway.ipc.recording import AskChain, AskFound, AskPiece, Erase, ToRecord
 from gateway.ipc.rulebook import AskRules, AskRulings, DecideRule, ToRulebook
@@ -33,7 +34,7 @@ SECRETS = ("password", "household")
 def questions(token: str) -> list[Any]:
     """One question of each type that the steward takes, with ``token``; each kind of decision is one of its own."""
     found: list[Any] = []
-    for type_ in get_args(ToSteward | ToRecord | ToRulebook | ToLan | AskTrial):
+    for type_ in get_args(ToSteward | ToRecord | ToRulebook | ToLan | AskTrial | ToLooking):
         if type_ in WAY_IN:
             continue
         one = _sample(inspect.type_info(type_))
@@ -101,7 +102,7 @@ def test_a_token_that_may_read_decides_nothing_of_what_another_may(tmp_path: Pat
         token = Tokens(house.state).make("script", "read", 1)
         link = Link(house.config.paths.socket("steward"), seconds=10)
         for question in questions(token):
-            if isinstance(question, Decide) and open_to_programs(question):
+            if isinstance(question, Decide | StartLook) and open_to_programs(question):
                 with pytest.raises(Refused, match="role"):
                     await link.ask(question, Done)
         link.close()
