@@ -38,6 +38,7 @@ MOST_DELAY_MS = 86_400_000  # gateway.policy.rule.MAX_DELAY
 ATTEMPTS_KEPT = 10_000  # rows of attempts that no want of room takes before their time
 LOOK_SECONDS = 1.0  # how old the knowledge of the disk's free space may be
 STILL = "EXTEND_TIMEOUT_USEC=120000000"  # sd_notify(3): not the unit's TimeoutStartSec, but so long after the last of these
+STILL_SECONDS = 5.0  # between two of them
 BUSY_MS = 5000  # how long somebody else may hold the file
 UNBOUNDED = space.Bounds(2**62, 0)
 _DAY = 86_400 * 10**9
@@ -49,9 +50,17 @@ _RECORD = (
 )
 
 
-def _still() -> None:
-    """The start goes on: a large record on a slow disk is brought to a new shape, and nobody else can do it sooner."""
-    notify(STILL)
+def _still(monotonic: Callable[[], float]) -> Callable[[], None]:
+    """Says, now and then, that the start goes on: a large record on a slow disk is brought to a new shape, and nobody else can do it."""
+    due = monotonic()
+
+    def say() -> None:
+        nonlocal due
+        if (now := monotonic()) >= due:
+            due = now + STILL_SECONDS
+            notify(STILL)
+
+    return say
 
 
 class StoreError(OSError):
@@ -176,7 +185,7 @@ class Store:
         # secure_delete: what is erased or removed is overwritten in its page, not left there until the page is used again
         for pragma in ("synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON", "secure_delete=ON"):
             database.execute(f"PRAGMA {pragma}")
-        migrate(database, _still)
+        migrate(database, _still(self._monotonic))
         self._load()
 
     def _load(self) -> None:

@@ -56,4 +56,6 @@ def test_the_supervisor_hears_that_a_large_record_is_still_brought_to_a_new_shap
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         store.open()
         assert supervisor.recv(64).startswith(b"EXTEND_TIMEOUT_USEC=")
+        with pytest.raises(BlockingIOError):
+            supervisor.recv(64)  # it is said now and then, not at each look
     assert rows(store.path, "SELECT name FROM migrations WHERE name = '0013-rare'") == [("0013-rare",)]
