@@ -51,7 +51,7 @@ _RECORD = (
 
 
 def _still(monotonic: Callable[[], float]) -> Callable[[], None]:
-    """Says, now and then, that the start goes on: a large record on a slow disk is brought to a new shape, and nobody else can do it."""
+    """Says now and then that the start goes on: a large record is brought to a new shape, which on a slow disk takes long."""
     due = monotonic()
 
     def say() -> None:

@@ -69,16 +69,21 @@ def log_in(page: Page, password: str) -> None:
     expect(page.get_by_role("heading", name="Home", level=1)).to_be_visible()
 
 
-@pytest.fixture(scope="module")
-def household(owner: BrowserContext, browser: Browser) -> Iterator[BrowserContext]:
-    """A browser in which somebody of the household is logged in."""
-    page = owner.new_page()
+def admit_household(page: Page) -> None:
+    """The owner, on Settings, gives the household its password."""
     page.goto(f"{URL}/settings")
     house = page.locator("section", has=page.get_by_role("heading", name="The household's password"))
     house.get_by_label("Password", exact=True).fill(HOUSEHOLD)
     house.get_by_label("The same again").fill(HOUSEHOLD)
     house.get_by_role("button", name="Set it").click()
     expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def household(owner: BrowserContext, browser: Browser) -> Iterator[BrowserContext]:
+    """A browser in which somebody of the household is logged in."""
+    page = owner.new_page()
+    admit_household(page)
     page.close()
     context = browser.new_context()
     page = context.new_page()

@@ -16,9 +16,8 @@ from gateway.box import firststart
 from tests.home.browser import URL, faults
 from tests.home.client import Here, eventually, mudroom, order, run_in, status_of
 from tests.home.lab import layout
-from tests.home.owner import CA, PASSWORD, fresh_code
+from tests.home.owner import CA, HOUSEHOLD, PASSWORD, admit_household, fresh_code
 
-HOUSEHOLD = "what the children may see"
 ADDRESS = layout.LAN4.partition("/")[0]
 
 
@@ -214,12 +213,7 @@ def test_without_javascript_everything_is_still_shown(here: Here, owner: Browser
 
 
 def test_the_household_sees_and_changes_nothing(here: Here, page: Page, browser: Browser) -> None:
-    page.goto(f"{URL}/settings")
-    house = page.locator("section", has=page.get_by_role("heading", name="The household's password"))
-    house.get_by_label("Password", exact=True).fill(HOUSEHOLD)
-    house.get_by_label("The same again").fill(HOUSEHOLD)
-    house.get_by_role("button", name="Set it").click()
-    expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
+    admit_household(page)
     context = browser.new_context()
     try:
         guest = context.new_page()

@@ -14,13 +14,13 @@ from tests.home.browser import URL, faults
 from tests.home.client import Done, Here, eventually, mudroom, run_in, status_of
 from tests.home.lab import layout
 from tests.home.lab.supervisor import LOGS
+from tests.home.owner import HOUSEHOLD, admit_household
 
 CODE = "MUDR-OOMS-AFEB-OOTS-23"
 PLAIN = CODE.replace("-", "")
 OTHER = "ABCD-EFGH-IJKL-MNOP-QR"
 DEVICE = layout.CHECKOUT / "tests" / "home" / "est_device.sh"
 NEWCOMER = 4
-HOUSEHOLD = "what the children may see"
 NAME = "kitchen-plug"  # of this file alone: what it said stays on record
 
 
@@ -148,12 +148,7 @@ def test_what_is_no_code_changes_nothing(here: Here, page: Page, stranger: str) 
 
 
 def test_the_household_cannot(here: Here, page: Page, browser: Browser, admitted: str) -> None:
-    page.goto(f"{URL}/settings")
-    house = page.locator("section", has=page.get_by_role("heading", name="The household's password"))
-    house.get_by_label("Password", exact=True).fill(HOUSEHOLD)
-    house.get_by_label("The same again").fill(HOUSEHOLD)
-    house.get_by_role("button", name="Set it").click()
-    expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
+    admit_household(page)
     context = browser.new_context()
     try:
         guest = context.new_page()
