@@ -167,8 +167,8 @@ def test_one_user_gets_so_many_connections_and_no_more(tmp_path: Path) -> None:
             held.append(sock)
             sock.settimeout(5)
             sock.connect(str(path))
-            sock.sendall(ipc.encode(AskStatus()))
             try:
+                sock.sendall(ipc.encode(AskStatus()))  # it may be shut already
                 return sock.recv(10) != b""
             except ConnectionError:
                 return False
