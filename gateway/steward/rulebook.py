@@ -6,6 +6,7 @@ It must never write a rule before the decision is on record, nor one that the fo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from gateway import rulewriting
@@ -82,14 +83,9 @@ def decide(config: Config, home: Home, message: DecideRule, note: Note) -> str:
     """
     folder = config.paths.rules
     if message.act == "add":
-        if message.wish is None:
-            raise DecisionError("nothing was wished for")
-        made, rules = proposed(config, home, message.wish)
-        there = read(folder).rules
-        rule = next(rule for rule in rules if rule.name == made["name"])
-        device = "" if message.wish.everywhere else message.wish.device
-        unrecorded = note(device, "rule", f"{rule.name}: {said(rule)}"[:512], adds(there, rule))
-        rulewriting.add(folder, made)
+        new = proposed(config, home, message.wish)
+        unrecorded = note(new.device, "rule", f"{new.rule.name}: {said(new.rule)}"[:512], adds(new.there, new.rule))
+        rulewriting.add(folder, new.table)
         return unrecorded
     names = {rule.name for rule in read(folder).rules} | {rule.name for rule, _ in rulewriting.off(folder)}
     if message.name not in names:
@@ -99,16 +95,30 @@ def decide(config: Config, home: Home, message: DecideRule, note: Note) -> str:
     return unrecorded
 
 
-def proposed(config: Config, home: Home, wish: Wish) -> tuple[dict[str, Any], tuple[Rule, ...]]:
-    """The rule's table, and all rules as they would be with it; nothing is written. Raises DecisionError, RuleError."""
+@dataclass(frozen=True)
+class Proposed:
+    """A new rule, its table, and all rules as they are ``there`` and would be ``then``. ``device``: empty for a vendor's."""
+
+    rule: Rule
+    table: dict[str, Any]
+    device: str
+    there: tuple[Rule, ...]
+    then: tuple[Rule, ...]
+
+
+def proposed(config: Config, home: Home, wish: Wish | None) -> Proposed:
+    """What would be; nothing is written. Raises DecisionError, RuleError."""
+    if wish is None:
+        raise DecisionError("nothing was wished for")
     folder = config.paths.rules
     made = wished(config, home, wish)
-    rules = rulewriting.would(folder, made)
-    before = {doubt.says for doubt in unfit(read(folder).rules, declared(home))}
-    new = next((doubt for doubt in unfit(rules, declared(home)) if doubt.says not in before), None)
+    there, then = read(folder).rules, rulewriting.would(folder, made)
+    before = {doubt.says for doubt in unfit(there, declared(home))}
+    new = next((doubt for doubt in unfit(then, declared(home)) if doubt.says not in before), None)
     if new is not None:
         raise DecisionError(f"not done: {new.says}")
-    return made, rules
+    rule = next(rule for rule in then if rule.name == made["name"])
+    return Proposed(rule, made, "" if wish.everywhere else wish.device, there, then)
 
 
 def wished(config: Config, home: Home, wish: Wish) -> dict[str, Any]:

@@ -104,13 +104,11 @@ class _Look:
 
 def _meant(config: Config, home: Home, message: AskTrial) -> tuple[Rule, tuple[Rule, ...], tuple[Rule, ...]]:
     """The rule, the rules now and the rules then. Raises DecisionError, RuleError."""
+    if message.act == "add":
+        new = rulebook.proposed(config, home, message.wish)
+        return new.rule, new.there, new.then
     folder = config.paths.rules
     there = read(folder).rules
-    if message.act == "add":
-        if message.wish is None:
-            raise DecisionError("nothing was wished for")
-        made, rules = rulebook.proposed(config, home, message.wish)
-        return next(rule for rule in rules if rule.name == made["name"]), there, rules
     if message.act == "off":
         rule = next((rule for rule in there if rule.name == message.name), None)
         if rule is not None:
